@@ -1,0 +1,144 @@
+//===- ChunkOps.td - Operations of the chunk form ---------------------------------------------------------*- tablegen -*-===//
+
+#ifndef RONDO_DIALECT_CHUNK_CHUNK_OPS_TD
+#define RONDO_DIALECT_CHUNK_CHUNK_OPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/Interfaces/ControlFlowInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Chunk_Dialect : Dialect {
+  let name = "chunk";
+  let cppNamespace = "::rondo::chunk";
+  let summary = "What a chunk of tokens does at once";
+  let description = [{
+    A chunk body is a `func.func` on tensors: the values of C consecutive tokens are the rows of a tensor `[C, ...]`. Elementwise
+    functions and sums are `linalg.generic`, products `linalg.contract`; this dialect adds the operations that know about time.
+    All are pure functions of tensors.
+  }];
+  let dependentDialects = ["::mlir::tensor::TensorDialect"];
+}
+
+class Chunk_Op<string mnemonic, list<Trait> traits = []> : Op<Chunk_Dialect, mnemonic, traits>;
+
+def Chunk_CumprodOp : Chunk_Op<"cumprod", [Pure, SameOperandsAndResultType]> {
+  let summary = "running products along time";
+  let description = [{
+    Axis 0 is time. `prefix`: result[t] = product of operand[0..t-1] (t itself excluded, result[0] = 1); `suffix`:
+    result[t] = product of operand[t+1..C-1] (t excluded, result[C-1] = 1). Only products over an interval: with decays in
+    [0, 1] nothing overflows and nothing cancels, and a decay of 0 (a log decay of -inf) is exact.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$operand, UnitAttr:$suffix);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "(`suffix` $suffix^):(`prefix`)? $operand attr-dict `:` type($result)";
+}
+
+def Chunk_TotalOp : Chunk_Op<"total", [Pure]> {
+  let summary = "the product over all tokens of the chunk";
+  let arguments = (ins AnyStaticShapeTensor:$operand);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($operand) `->` type($result)";
+}
+
+def Chunk_IntervalProductsOp : Chunk_Op<"interval_products", [Pure]> {
+  let summary = "products of decays over every interval of tokens";
+  let description = [{
+    `[C] -> [C+1, C+1]`: result[i, j] = operand[j] operand[j+1] ... operand[i-1] for j <= i (1 for j = i) and 0 for j > i. So
+    result[i, 0] is the decay since the chunk began, result[C, j] the decay to its end, result[t, s+1] the decay between
+    tokens s and t, both excluded.
+
+    With n states coupled by scalars the operand is `[C, n, n]`, one transition matrix A_t a token (new = A_t old), and the
+    result `[n, n, C+1, C+1]` holds the entries of the matrix products A_{i-1} ... A_j.
+
+    Row i is row i-1 times operand[i-1]: no logarithm is taken, no difference formed (reassociates nothing).
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$operand);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($operand) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Chunk_DecayedGramOp : Chunk_Op<"decayed_gram", [Pure, AllTypesMatch<["query", "key", "decay"]>]> {
+  let summary = "dot products of reads with earlier writes, decayed per channel between them";
+  let description = [{
+    result[t, s] = sum_r query[t, r] (product of decay[u, r] over s < u < t) key[s, r] for s < t, and 0 for s >= t.
+    query, key, decay: `[C, R]`; result: `[C, C]`.
+
+    Lowered by halving the chunk again and again with the boundary as reference, so that every factor is a product over
+    an interval: exact for decays of 0, no overflow, no cancellation.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$query, AnyStaticShapeTensor:$key, AnyStaticShapeTensor:$decay);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$query `,` $key `,` $decay attr-dict `:` type($query) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Chunk_DecayedApplyOp : Chunk_Op<"decayed_apply", [Pure, AllTypesMatch<["value", "decay", "result"]>]> {
+  let summary = "weighted sums of earlier writes, decayed per column between write and read";
+  let description = [{
+    result[t, c] = sum over s < t of weight[t, s] (product of decay[u, c] over s < u < t) value[s, c].
+    weight: `[C, C]`, value and decay: `[C, V]`; result: `[C, V]`. Same halving as `decayed_gram`.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$weight, AnyStaticShapeTensor:$value, AnyStaticShapeTensor:$decay);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$weight `,` $value `,` $decay attr-dict `:` type($weight) `,` type($value)";
+  let hasVerifier = 1;
+}
+
+def Chunk_SolveOp : Chunk_Op<"solve", [Pure, AllTypesMatch<["rhs", "result"]>]> {
+  let summary = "solve a unit lower triangular system";
+  let description = [{
+    result = (I + stril(matrix))^-1 rhs; entries of `matrix` on and above the diagonal are not read. matrix: `[N, N]`, rhs:
+    `[N, V]` or `[N]`. By forward substitution in blocks (exact order of a substitution, f32).
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$matrix, AnyStaticShapeTensor:$rhs);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$matrix `,` $rhs attr-dict `:` type($matrix) `,` type($rhs)";
+  let hasVerifier = 1;
+}
+
+def Chunk_KeepRowsOp : Chunk_Op<"keep_rows", [Pure, AllTypesMatch<["operand", "result"]>]> {
+  let summary = "the first n rows; `fill` in the others";
+  let description = [{
+    result[t] = operand[t] for t < count, `fill` for t >= count. The last chunk of a sequence may be short: its decays are kept
+    with fill 1 and its written values with fill 0, so that tokens after the end change no state. Costs nothing when the
+    chunk is full.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$operand, Index:$count, F32Attr:$fill);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$operand `,` $count `fill` $fill attr-dict `:` type($result)";
+}
+
+def Chunk_ScanOp : Chunk_Op<"scan", [AttrSizedOperandSegments, RecursiveMemoryEffects, IsolatedFromAbove,
+                                     SingleBlockImplicitTerminator<"YieldOp">]> {
+  let summary = "run states token by token inside a chunk";
+  let description = [{
+    For t = 0 .. count-1 the region gets row t of every `rows` operand, the `shared` operands whole, and the states; it yields
+    one row for each of the first results, then the new states. The results are the rows stacked (`[C, ...]`, rows from
+    `count` on are zero) and the final states. `kind` records what the region is: `affine` (elementwise, linear in the states),
+    `maxplus` (scalars under max and plus), or `sequential` (anything).
+  }];
+  let arguments = (ins Index:$count, Variadic<AnyType>:$rows, Variadic<AnyType>:$shared, Variadic<AnyType>:$states,
+                       StrAttr:$kind);
+  let results = (outs Variadic<AnyType>:$results);
+  let regions = (region SizedRegion<1>:$body);
+  let hasVerifier = 1;
+  let assemblyFormat = [{
+    $kind `count` $count `rows` `(` ($rows^ `:` type($rows))? `)` `shared` `(` ($shared^ `:` type($shared))? `)`
+    `states` `(` ($states^ `:` type($states))? `)` attr-dict-with-keyword $body `->` type($results)
+  }];
+  let extraClassDeclaration = [{
+    unsigned getNumStackedResults() { return getNumResults() - getStates().size(); }
+  }];
+}
+
+def Chunk_YieldOp : Chunk_Op<"yield", [Pure, Terminator, ReturnLike, HasParent<"ScanOp">]> {
+  let summary = "the rows and new states of one token";
+  let arguments = (ins Variadic<AnyType>:$values);
+  let builders = [OpBuilder<(ins), [{ /* empty */ }]>];
+  let assemblyFormat = "($values^ `:` type($values))? attr-dict";
+}
+
+#endif // RONDO_DIALECT_CHUNK_CHUNK_OPS_TD
