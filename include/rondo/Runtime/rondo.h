@@ -1,0 +1,29 @@
+/*===- rondo.h - Status codes and messages of compiled mixers ---------------------------------------------*- C -*-===*/
+
+#ifndef RONDO_RUNTIME_RONDO_H
+#define RONDO_RUNTIME_RONDO_H
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a compiled mixer returns. */
+typedef enum rondo_status {
+  RONDO_OK = 0,
+  RONDO_MISSING_TENSOR = 1, /**< a tensor that is not optional is NULL */
+  RONDO_WRONG_RANK = 2,
+  RONDO_WRONG_SHAPE = 3, /**< a size differs from the compiled one, or sizes disagree between tensors */
+  RONDO_WRONG_DTYPE = 4,
+  RONDO_WRONG_STRIDE = 5, /**< the stride of the last dimension is not 1 */
+  RONDO_WRONG_DEVICE = 6, /**< not in the memory of the CPU */
+  RONDO_NOT_A_NUMBER = 7  /**< NaN in an input, looked for only when asked */
+} rondo_status;
+
+/** One line about the last failure on this thread, naming the tensor; empty when there was none. */
+const char *rondo_error_message(void);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RONDO_RUNTIME_RONDO_H */

@@ -1,0 +1,69 @@
+/*===- rondo_runtime.h - From DLPack tensors to a kernel's arguments --------------------------------------*- C -*-===
+ *
+ * A compiled mixer is a kernel, a table that describes its tensors, and a function that hands both to `rondo_prepare`.
+ * Plain C11 and the C library: this is all that a compiled mixer needs at run time.
+ *
+ *===----------------------------------------------------------------------------------------------------------------===*/
+
+#ifndef RONDO_RUNTIME_RONDO_RUNTIME_H
+#define RONDO_RUNTIME_RONDO_RUNTIME_H
+
+#include "rondo.h"
+#include <dlpack/dlpack.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Batch, time and head before at most two sizes of a token. */
+enum { RONDO_MAX_RANK = 5 };
+
+typedef enum rondo_role {
+  RONDO_TOKEN,   /**< [B, T, H, sizes...]; H may be a divisor of the mixer's H when grouped */
+  RONDO_PARAM,   /**< [H, sizes...] */
+  RONDO_OUTPUT,  /**< [B, T, H, sizes...] */
+  RONDO_INITIAL, /**< [B, H, sizes...], optional */
+  RONDO_FINAL    /**< [B, H, sizes...], optional */
+} rondo_role;
+
+typedef struct rondo_operand {
+  const char *name;
+  rondo_role role;
+  int grouped;
+  DLDataType dtype;
+  int rank; /**< of one token's value: 0, 1 or 2 */
+  int64_t sizes[2];
+} rondo_operand;
+
+/** The operands in the kernel's order: arguments, outputs, then initial and final value of every state. */
+typedef struct rondo_signature {
+  const char *mixer;
+  int count;
+  const rondo_operand *operands;
+} rondo_signature;
+
+/** A memref in the layout of MLIR's C interface: sizes[rank], then strides[rank], without a gap. */
+typedef struct rondo_descriptor {
+  void *allocated, *aligned;
+  int64_t offset;
+  int64_t extents[2 * RONDO_MAX_RANK];
+} rondo_descriptor;
+
+typedef struct rondo_masks {
+  int64_t initial; /**< bit s: state s has an initial value */
+  int64_t final;   /**< bit s: the final value of state s is wanted */
+} rondo_masks;
+
+/**
+ * Checks every tensor against the signature and fills one descriptor each. On failure nothing has been computed, and
+ * `rondo_error_message` says which tensor is wrong and how.
+ */
+rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
+                           rondo_descriptor *descriptors, rondo_masks *masks);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* RONDO_RUNTIME_RONDO_RUNTIME_H */

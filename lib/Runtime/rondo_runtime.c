@@ -1,0 +1,207 @@
+/*===- rondo_runtime.c - From DLPack tensors to a kernel's arguments --------------------------------------*- C -*-===*/
+
+#include "rondo_runtime.h"
+#include <inttypes.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+/* One text a thread. It is visible, so that several mixers in one process share it with `rondo_error_message`. */
+_Thread_local char rondo_error_text[320];
+
+const char *rondo_error_message(void) { return rondo_error_text; }
+
+__attribute__((format(printf, 4, 5))) static rondo_status fail(rondo_status status, const rondo_signature *signature,
+                                                               const rondo_operand *operand, const char *format, ...) {
+  static const char *const prefix[] = {"", "", "", "initial state ", "final state "};
+  int used = snprintf(rondo_error_text, sizeof rondo_error_text, "%s: %s'%s' ", signature->mixer, prefix[operand->role],
+                      operand->name);
+  if (used < 0 || used >= (int)sizeof rondo_error_text)
+    return status;
+  va_list arguments;
+  va_start(arguments, format);
+  vsnprintf(rondo_error_text + used, sizeof rondo_error_text - (size_t)used, format, arguments);
+  va_end(arguments);
+  return status;
+}
+
+/*===---- Shapes
+ * ------------------------------------------------------------------------------------------------------===*/
+
+/* The sizes that belong to no operand: batch, time, heads. 0 stands for "not known yet". */
+typedef struct extent {
+  const char *name;
+  int64_t size;
+  const char *from; /* the operand that fixed it */
+} extent;
+
+enum { BATCH, TIME, HEADS };
+
+/* The leading dimensions of a role, in order, and their number. */
+static int leading(rondo_role role, int out[3]) {
+  switch (role) {
+  case RONDO_PARAM:
+    out[0] = HEADS;
+    return 1;
+  case RONDO_INITIAL:
+  case RONDO_FINAL:
+    out[0] = BATCH, out[1] = HEADS;
+    return 2;
+  default:
+    out[0] = BATCH, out[1] = TIME, out[2] = HEADS;
+    return 3;
+  }
+}
+
+static rondo_status check_shape(const rondo_signature *signature, const rondo_operand *operand, const DLTensor *tensor,
+                                extent extents[3]) {
+  int lead[3], count = leading(operand->role, lead);
+  if (tensor->ndim != count + operand->rank)
+    return fail(RONDO_WRONG_RANK, signature, operand, "has %d dimensions, not %d", tensor->ndim, count + operand->rank);
+  for (int i = 0; i < count; ++i) {
+    extent *expected = &extents[lead[i]];
+    int64_t size = tensor->shape[i];
+    if (size < 1)
+      return fail(RONDO_WRONG_SHAPE, signature, operand, "has %s = %" PRId64, expected->name, size);
+    if (!expected->size) {
+      expected->size = size;
+      expected->from = operand->name;
+    }
+    int fits = operand->grouped && lead[i] == HEADS ? expected->size % size == 0 : expected->size == size;
+    if (!fits)
+      return fail(RONDO_WRONG_SHAPE, signature, operand, "has %s = %" PRId64 " and '%s' has %" PRId64, expected->name,
+                  size, expected->from, expected->size);
+  }
+  for (int i = 0; i < operand->rank; ++i)
+    if (tensor->shape[count + i] != operand->sizes[i])
+      return fail(RONDO_WRONG_SHAPE, signature, operand,
+                  "has size %" PRId64 " in dimension %d and was compiled for %" PRId64, tensor->shape[count + i],
+                  count + i, operand->sizes[i]);
+  return RONDO_OK;
+}
+
+static rondo_status check_layout(const rondo_signature *signature, const rondo_operand *operand,
+                                 const DLTensor *tensor) {
+  if (tensor->device.device_type != kDLCPU)
+    return fail(RONDO_WRONG_DEVICE, signature, operand, "is not in the memory of the CPU (device type %d)",
+                (int)tensor->device.device_type);
+  if (memcmp(&tensor->dtype, &operand->dtype, sizeof(DLDataType)) != 0)
+    return fail(RONDO_WRONG_DTYPE, signature, operand, "has type code %d with %d bits, not code %d with %d bits",
+                tensor->dtype.code, tensor->dtype.bits, operand->dtype.code, operand->dtype.bits);
+  if (operand->rank && tensor->strides && tensor->strides[tensor->ndim - 1] != 1 &&
+      tensor->shape[tensor->ndim - 1] != 1)
+    return fail(RONDO_WRONG_STRIDE, signature, operand, "has stride %" PRId64 " in its last dimension, not 1",
+                tensor->strides[tensor->ndim - 1]);
+  return RONDO_OK;
+}
+
+/*===---- Descriptors
+ * -------------------------------------------------------------------------------------------------===*/
+
+static void describe(const DLTensor *tensor, rondo_descriptor *descriptor) {
+  descriptor->allocated = descriptor->aligned = (char *)tensor->data + tensor->byte_offset;
+  descriptor->offset = 0;
+  int64_t *sizes = descriptor->extents, *strides = sizes + tensor->ndim, stride = 1;
+  for (int i = tensor->ndim - 1; i >= 0; --i) {
+    sizes[i] = tensor->shape[i];
+    strides[i] = tensor->strides ? tensor->strides[i] : stride;
+    stride *= sizes[i];
+  }
+}
+
+/* A state that the caller left out: the right shape and no memory. The masks keep the kernel away from it. */
+static void describe_absent(const rondo_operand *operand, const extent extents[3], rondo_descriptor *descriptor) {
+  int lead[3], count = leading(operand->role, lead);
+  int64_t shape[RONDO_MAX_RANK];
+  for (int i = 0; i < count; ++i)
+    shape[i] = extents[lead[i]].size;
+  for (int i = 0; i < operand->rank; ++i)
+    shape[count + i] = operand->sizes[i];
+  DLTensor absent = {.data = NULL, .ndim = count + operand->rank, .shape = shape};
+  describe(&absent, descriptor);
+}
+
+/*===---- NaN
+ * ---------------------------------------------------------------------------------------------------------===*/
+
+static int is_nan_at(const char *element, DLDataType dtype) {
+  if (dtype.bits == 32) {
+    float value;
+    memcpy(&value, element, sizeof value);
+    return value != value;
+  }
+  uint16_t bits;
+  memcpy(&bits, element, sizeof bits);
+  uint16_t infinity = dtype.code == kDLBfloat ? 0x7f80 : 0x7c00;
+  return (bits & 0x7fff) > infinity;
+}
+
+static rondo_status check_numbers(const rondo_signature *signature, const rondo_operand *operand,
+                                  const DLTensor *tensor, const rondo_descriptor *descriptor) {
+  const int64_t *strides = descriptor->extents + tensor->ndim;
+  int64_t index[RONDO_MAX_RANK] = {0}, bytes = operand->dtype.bits / 8;
+  for (;;) {
+    int64_t at = 0;
+    for (int i = 0; i < tensor->ndim; ++i)
+      at += index[i] * strides[i];
+    if (is_nan_at((const char *)descriptor->aligned + at * bytes, operand->dtype)) {
+      char where[96];
+      int used = 0;
+      for (int i = 0; i < tensor->ndim; ++i)
+        used += snprintf(where + used, sizeof where - (size_t)used, "%s%" PRId64, i ? ", " : "", index[i]);
+      return fail(RONDO_NOT_A_NUMBER, signature, operand, "has NaN at [%s]", where);
+    }
+    int i = tensor->ndim - 1;
+    while (i >= 0 && ++index[i] == tensor->shape[i])
+      index[i--] = 0;
+    if (i < 0)
+      return RONDO_OK;
+  }
+}
+
+/*===---- The entry point
+ * ---------------------------------------------------------------------------------------------===*/
+
+rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
+                           rondo_descriptor *descriptors, rondo_masks *masks) {
+  extent extents[3] = {{"B", 0, NULL}, {"T", 0, NULL}, {"H", 0, NULL}};
+  rondo_error_text[0] = 0;
+  *masks = (rondo_masks){0, 0};
+
+  /* Outputs first: they fix B, T and H. */
+  for (int pass = 0; pass < 2; ++pass) {
+    for (int i = 0; i < signature->count; ++i) {
+      const rondo_operand *operand = &signature->operands[i];
+      const DLTensor *tensor = tensors[i];
+      if ((operand->role == RONDO_OUTPUT) != (pass == 0))
+        continue;
+      int optional = operand->role == RONDO_INITIAL || operand->role == RONDO_FINAL;
+      if (!tensor || !tensor->data) {
+        if (!optional)
+          return fail(RONDO_MISSING_TENSOR, signature, operand, "is missing");
+        describe_absent(operand, extents, &descriptors[i]);
+        continue;
+      }
+      rondo_status status = check_shape(signature, operand, tensor, extents);
+      if (!status)
+        status = check_layout(signature, operand, tensor);
+      if (status)
+        return status;
+      describe(tensor, &descriptors[i]);
+      if (check_nan && operand->role != RONDO_OUTPUT && operand->role != RONDO_FINAL) {
+        status = check_numbers(signature, operand, tensor, &descriptors[i]);
+        if (status)
+          return status;
+      }
+    }
+  }
+
+  int first = signature->count;
+  while (first > 0 && signature->operands[first - 1].role >= RONDO_INITIAL)
+    --first;
+  for (int i = first; i < signature->count; ++i)
+    if (descriptors[i].aligned)
+      *(signature->operands[i].role == RONDO_INITIAL ? &masks->initial : &masks->final) |= INT64_C(1)
+                                                                                           << (i - first) / 2;
+  return RONDO_OK;
+}
