@@ -1,4 +1,5 @@
-//===- Dim.cpp - A size: a polynomial of named sizes ------------------------------------------------------------------===//
+//===- Dim.cpp - A size: a polynomial of named sizes
+//------------------------------------------------------------------===//
 
 #include "rondo/Support/Dim.h"
 #include "llvm/ADT/StringExtras.h"
@@ -157,8 +158,9 @@ void Dim::Polynomial::print() {
   std::string sum;
   // Longest monomials first, numbers last: K*K+K.
   std::vector<std::pair<Monomial, Rational>> ordered(terms.begin(), terms.end());
-  std::sort(ordered.begin(), ordered.end(),
-                   [](const auto &a, const auto &b) { return std::make_pair(b.first.size(), a.first) < std::make_pair(a.first.size(), b.first); });
+  std::sort(ordered.begin(), ordered.end(), [](const auto &a, const auto &b) {
+    return std::make_pair(b.first.size(), a.first) < std::make_pair(a.first.size(), b.first);
+  });
   for (const auto &[monomial, factor] : ordered) {
     int64_t number = factor.num * (denominator / factor.den);
     if (!sum.empty() || number < 0)
@@ -175,7 +177,8 @@ void Dim::Polynomial::print() {
 }
 
 namespace {
-/// expression := term (('+' | '-') term)*;  term := factor (('*' | '/') factor)*;  factor := number | name | '(' expression ')'
+/// expression := term (('+' | '-') term)*;  term := factor (('*' | '/') factor)*;  factor := number | name | '('
+/// expression ')'
 struct DimParser {
   llvm::StringRef rest;
 

@@ -5,6 +5,7 @@
 
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Pass/Pass.h"
+#include "rondo/Dialect/Rondo/Rondo.h"
 
 namespace rondo {
 #define GEN_PASS_DECL

@@ -5,6 +5,89 @@
 
 include "mlir/Pass/PassBase.td"
 
+def RondoDerive : Pass<"rondo-derive", "::mlir::ModuleOp"> {
+  let summary = "Derive the chunk form of every mixer";
+  let description = [{
+    Replaces each `rondo.mixer` by a `func.func` on tensors that does to C tokens at once what the mixer does to one after the
+    other. The states before the chunk are the last arguments, the states after it the last results; the first argument is
+    the number of valid tokens (the last chunk of a sequence may be short).
+
+    The structure analysis splits the mixer into phases. For a linear phase with write vectors k, written values W, read
+    vectors q, and decays a, with every product of decays over an interval of tokens,
+
+      P[t, s] = sum_r q[t, r] a(s..t, r) k[s, r]           (s before t)
+      W       = (I - B P)^-1 (c + B Q~ S)                  (only if the state reads itself: W = c + B y)
+      y       = Q~ S + P W
+      S'      = a(0..C) S + K~^T W
+
+    where Q~ and K~ carry the decay since the chunk began and to its end. A scalar decay becomes a table of interval products,
+    a decay per row goes into the Gram matrix, a decay per column onto the written values, a rotation into q and k, and no
+    decay leaves no trace. Phases feed each other inside the chunk. Any other phase becomes a `chunk.scan`.
+
+    ```mlir
+    rondo.decay %S, %a : !rondo.state<64, 64>, !rondo.val<>
+    rondo.write %S, %k, %v : !rondo.state<64, 64>, !rondo.val<64>, !rondo.val<64>
+    %o = rondo.read %S, %q rows : !rondo.state<64, 64>, !rondo.val<64> -> !rondo.val<64>
+    ```
+    ==> (shapes and types left out)
+    ```mlir
+    %R = chunk.interval_products %a                        // [C+1, C+1]
+    %G = linalg.contract ins(%q, %k) {chunk.causal = "result"}
+    %P = linalg.generic ins(%G, %R) { below the diagonal: product, on it: G, above: 0 }
+    %y = linalg.contract ins(%qs, %S)                      // qs = q * R[t, 0] * a
+    %o = linalg.contract ins(%P, %W) outs(%y) {chunk.causal = "lhs"}
+    %S1 = linalg.generic outs(%S) { S * R[C, 0] }
+    %S2 = linalg.contract ins(%ks, %W) outs(%S1)           // ks = k * R[C, t+1]
+    ```
+
+    A phase that must run token by token for another reason than being an elementwise or max-plus scan gets a remark at the
+    statement that prevents the chunk form. `form=sequential` makes every phase a scan: the reference in speed for the
+    chunk form, and the same code that the fallback uses. Refuses sizes that are still names (run `rondo-specialize`).
+
+    Numerics: reassociates sums over the tokens of a chunk. Only products of decays over an interval are formed: no overflow
+    and no cancellation for decays from 0 to 1.
+  }];
+  let options = [
+    Option<"chunk", "chunk", "int64_t", "64", "Tokens a chunk">,
+    Option<"form", "form", "std::string", "\"chunk\"", "chunk or sequential">];
+  let statistics = [
+    Statistic<"numLinear", "linear", "Phases in the chunkwise form">,
+    Statistic<"numScans", "scans", "Phases that run token by token">];
+  let dependentDialects = ["::rondo::RondoDialect", "::rondo::chunk::ChunkDialect", "::mlir::arith::ArithDialect",
+                           "::mlir::func::FuncDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def RondoRaiseUpdates : Pass<"rondo-raise-updates", "::rondo::MixerOp"> {
+  let summary = "Turn assignments to states into decays, writes and reads";
+  let description = [{
+    A stored expression that is linear in whole states,
+    `S <- a diag(r) S diag(c) + f M + k_1 v_1^T + k_2 v_2^T + ...`, becomes micro-steps on S in the order rotate, decay,
+    accumulate, write. Reads inside k, v, a keep their place above the store, so they see the state before the update.
+
+    ```mlir
+    %s = rondo.load %S : !rondo.state<K, V> -> !rondo.val<K, V>
+    %d = rondo.binary mul %a, %s : !rondo.val<>, !rondo.val<K, V> -> !rondo.val<K, V>
+    %w = rondo.outer %k, %v : !rondo.val<K>, !rondo.val<V> -> !rondo.val<K, V>
+    %n = rondo.binary add %d, %w : !rondo.val<K, V>, !rondo.val<K, V> -> !rondo.val<K, V>
+    rondo.store %S, %n : !rondo.state<K, V>, !rondo.val<K, V>
+    ```
+    ==>
+    ```mlir
+    rondo.decay %S, %a : !rondo.state<K, V>, !rondo.val<>
+    rondo.write %S, %k, %v : !rondo.state<K, V>, !rondo.val<K>, !rondo.val<V>
+    ```
+
+    Also `(a b^T) S` becomes a write of the read `S^T b`, and a product of a loaded state with a vector a read. A store whose
+    expression is not of this form (nonlinear, a factor for each element, a state that is replaced, scalars) is left alone;
+    the structure analysis says what follows from that.
+
+    Numerics: reassociates (a sum of products is distributed over its factors).
+  }];
+  let statistics = [Statistic<"numRaised", "raised", "Stores turned into micro-steps">];
+  let dependentDialects = ["::rondo::RondoDialect"];
+}
+
 def RondoSpecialize : Pass<"rondo-specialize", "::mlir::ModuleOp"> {
   let summary = "Replace named sizes with numbers";
   let description = [{

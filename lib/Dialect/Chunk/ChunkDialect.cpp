@@ -1,4 +1,5 @@
-//===- ChunkDialect.cpp - The chunk-form dialect ------------------------------------------------------------------------===//
+//===- ChunkDialect.cpp - The chunk-form dialect
+//------------------------------------------------------------------------===//
 
 #include "rondo/Dialect/Chunk/Chunk.h"
 
@@ -19,9 +20,16 @@ void ChunkDialect::initialize() {
 
 static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
 
+LogicalResult TotalOp::verify() {
+  ArrayRef<int64_t> operand = shapeOf(getOperand());
+  if (operand.empty() || shapeOf(getResult()) != operand.drop_front())
+    return emitOpError("must turn [C, ...] into [...]");
+  return success();
+}
+
 LogicalResult IntervalProductsOp::verify() {
   ArrayRef<int64_t> operand = shapeOf(getOperand()), result = shapeOf(getResult());
-  int64_t size = operand[0] + 1;
+  int64_t size = operand.empty() ? 0 : operand[0] + 1;
   if (operand.size() == 1 && result == ArrayRef<int64_t>({size, size}))
     return success();
   if (operand.size() == 3 && operand[1] == operand[2] &&

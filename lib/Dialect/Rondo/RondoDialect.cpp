@@ -1,8 +1,9 @@
-//===- RondoDialect.cpp - The token-level dialect: types and the mixer ------------------------------------------------===//
+//===- RondoDialect.cpp - The token-level dialect: types and the mixer
+//------------------------------------------------===//
 
-#include "rondo/Dialect/Rondo/Rondo.h"
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/Interfaces/FunctionImplementation.h"
+#include "rondo/Dialect/Rondo/Rondo.h"
 #include "llvm/ADT/StringSet.h"
 #include "llvm/ADT/TypeSwitch.h"
 

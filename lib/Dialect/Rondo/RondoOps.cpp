@@ -1,7 +1,8 @@
-//===- RondoOps.cpp - Verifiers of the token-level operations ----------------------------------------------------------===//
+//===- RondoOps.cpp - Verifiers of the token-level operations
+//----------------------------------------------------------===//
 
-#include "rondo/Dialect/Rondo/Rondo.h"
 #include "mlir/IR/OpImplementation.h"
+#include "rondo/Dialect/Rondo/Rondo.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -171,6 +172,10 @@ LogicalResult ReduceOp::verify() {
   if (getOperand().getType().isScalar() || !getResult().getType().isScalar())
     return emitOpError("must turn a vector or matrix into a scalar");
   return success();
+}
+
+LogicalResult CumsumOp::verify() {
+  return getOperand().getType().getRank() == 1 ? success() : emitOpError("the operand must be a vector");
 }
 
 LogicalResult ConcatOp::verify() {

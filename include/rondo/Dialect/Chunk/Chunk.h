@@ -1,4 +1,5 @@
-//===- Chunk.h - The chunk-form dialect ---------------------------------------------------------------------*- C++ -*-===//
+//===- Chunk.h - The chunk-form dialect ---------------------------------------------------------------------*- C++
+//-*-===//
 
 #ifndef RONDO_DIALECT_CHUNK_CHUNK_H
 #define RONDO_DIALECT_CHUNK_CHUNK_H
@@ -14,8 +15,8 @@
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 
 namespace rondo::chunk {
-/// A hint on a `linalg.contract`, never needed for its meaning. "result": entries of the [C, C] result above the diagonal
-/// are not used; "lhs": entries of the [C, C] left operand above the diagonal are zero.
+/// A hint on a `linalg.contract`, never needed for its meaning. "result": entries of the [C, C] result above the
+/// diagonal are not used; "lhs": entries of the [C, C] left operand above the diagonal are zero.
 constexpr llvm::StringLiteral kCausalAttr = "chunk.causal";
 } // namespace rondo::chunk
 

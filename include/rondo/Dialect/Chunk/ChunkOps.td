@@ -40,6 +40,7 @@ def Chunk_TotalOp : Chunk_Op<"total", [Pure]> {
   let arguments = (ins AnyStaticShapeTensor:$operand);
   let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "$operand attr-dict `:` type($operand) `->` type($result)";
+  let hasVerifier = 1;
 }
 
 def Chunk_IntervalProductsOp : Chunk_Op<"interval_products", [Pure]> {

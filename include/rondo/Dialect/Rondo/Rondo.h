@@ -1,4 +1,5 @@
-//===- Rondo.h - The token-level dialect --------------------------------------------------------------------*- C++ -*-===//
+//===- Rondo.h - The token-level dialect --------------------------------------------------------------------*- C++
+//-*-===//
 
 #ifndef RONDO_DIALECT_RONDO_RONDO_H
 #define RONDO_DIALECT_RONDO_RONDO_H

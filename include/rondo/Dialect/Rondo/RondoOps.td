@@ -284,6 +284,7 @@ def Rondo_CumsumOp : Rondo_Op<"cumsum", [Pure, SameOperandsAndResultType]> {
   let arguments = (ins Rondo_ValueType:$operand);
   let results = (outs Rondo_ValueType:$result);
   let assemblyFormat = "$operand attr-dict `:` type($result)";
+  let hasVerifier = 1;
 }
 
 def Rondo_ConcatOp : Rondo_Op<"concat", [Pure]> {
