@@ -1,5 +1,4 @@
-//===- Npy.cpp - Arrays of real numbers and their .npy files -----------------------------------------------*- C++
-//-*-===//
+//===- Npy.cpp - Arrays of real numbers and their .npy files --------------------------------------------*- C++ -*-===//
 
 #include "rondo/Support/Npy.h"
 #include "llvm/ADT/StringExtras.h"
@@ -97,13 +96,13 @@ std::optional<int64_t> arrayBytes(ArrayRef<int64_t> shape, int64_t bytesPerEleme
   return bytes;
 }
 
-Array::Array(ElementType type, ArrayRef<int64_t> shape)
+NpyArray::NpyArray(ElementType type, ArrayRef<int64_t> shape)
     : type(type), shape(shape), bytes(size_t(arrayBytes(shape, elementBytes(type)).value())) {}
 
-Array Array::convertTo(ElementType to) const {
+NpyArray NpyArray::convertTo(ElementType to) const {
   if (to == type)
     return *this;
-  Array result(to, shape);
+  NpyArray result(to, shape);
   dispatch(type, [&](auto *from) {
     using From = std::remove_pointer_t<decltype(from)>;
     dispatch(to, [&](auto *into) {
@@ -115,13 +114,13 @@ Array Array::convertTo(ElementType to) const {
   return result;
 }
 
-std::vector<double> Array::toDoubles() const {
-  Array doubles = convertTo(ElementType::f64);
+std::vector<double> NpyArray::toDoubles() const {
+  NpyArray doubles = convertTo(ElementType::f64);
   return std::vector<double>(doubles.data<double>(), doubles.data<double>() + doubles.size());
 }
 
-Array Array::fromDoubles(ArrayRef<double> values, ArrayRef<int64_t> shape, ElementType type) {
-  Array doubles(ElementType::f64, shape);
+NpyArray NpyArray::fromDoubles(ArrayRef<double> values, ArrayRef<int64_t> shape, ElementType type) {
+  NpyArray doubles(ElementType::f64, shape);
   assert(doubles.size() == int64_t(values.size()) && "shape and values disagree");
   std::copy(values.begin(), values.end(), doubles.data<double>());
   return doubles.convertTo(type);
@@ -190,7 +189,7 @@ static std::optional<Header> parseHeader(StringRef text) {
   return header;
 }
 
-Expected<Array> readNpy(StringRef path) {
+Expected<NpyArray> readNpy(StringRef path) {
   auto error = [&](const Twine &message) {
     return createStringError(inconvertibleErrorCode(), Twine("'") + path + "': " + message);
   };
@@ -236,14 +235,14 @@ Expected<Array> readNpy(StringRef path) {
     return error("shape " + shapeText(header->shape) + " of " + elementTypeName(*type) + " needs " + Twine(*bytes) +
                  " bytes and the file has " + Twine(content.size()));
 
-  Array array;
+  NpyArray array;
   array.type = *type;
   array.shape = header->shape;
   array.bytes.assign(content.begin(), content.end());
   return array;
 }
 
-Error writeNpy(StringRef path, const Array &array) {
+Error writeNpy(StringRef path, const NpyArray &array) {
   if (array.type == ElementType::bf16)
     return writeNpy(path, array.convertTo(ElementType::f32));
   std::string header =

@@ -1,4 +1,4 @@
-//===- Npy.h - Arrays of real numbers and their .npy files ---------------------------------------------*- C++ -*-===//
+//===- Npy.h - Arrays of real numbers and their .npy files ----------------------------------------------*- C++ -*-===//
 //
 // The file format is NumPy's (versions 1 to 3): a magic string, a header in Python syntax, and the elements.
 //
@@ -28,14 +28,14 @@ int64_t elementBytes(ElementType type);
 std::optional<int64_t> arrayBytes(llvm::ArrayRef<int64_t> shape, int64_t bytesPerElement);
 
 /// A dense array in C order.
-struct Array {
+struct NpyArray {
   ElementType type = ElementType::f32;
   std::vector<int64_t> shape;
   std::vector<char> bytes;
 
-  Array() = default;
+  NpyArray() = default;
   /// Zeros. `shape` must have passed `arrayBytes`.
-  Array(ElementType type, llvm::ArrayRef<int64_t> shape);
+  NpyArray(ElementType type, llvm::ArrayRef<int64_t> shape);
 
   int64_t size() const { return int64_t(bytes.size()) / elementBytes(type); }
   template <typename T>
@@ -48,18 +48,18 @@ struct Array {
   }
 
   /// The same numbers rounded to `type` (to nearest, ties to even).
-  Array convertTo(ElementType type) const;
+  NpyArray convertTo(ElementType type) const;
   std::vector<double> toDoubles() const;
-  static Array fromDoubles(llvm::ArrayRef<double> values, llvm::ArrayRef<int64_t> shape, ElementType type);
+  static NpyArray fromDoubles(llvm::ArrayRef<double> values, llvm::ArrayRef<int64_t> shape, ElementType type);
 };
 
 /// `[2, 64, 4]`.
 std::string shapeText(llvm::ArrayRef<int64_t> shape);
 
 /// Reads f16, f32, f64 and (as `ml_dtypes` stores it, `V2`) bf16 in C order. Every message begins with the path.
-llvm::Expected<Array> readNpy(llvm::StringRef path);
+llvm::Expected<NpyArray> readNpy(llvm::StringRef path);
 /// bf16 is written as f32, which every reader knows.
-llvm::Error writeNpy(llvm::StringRef path, const Array &array);
+llvm::Error writeNpy(llvm::StringRef path, const NpyArray &array);
 
 } // namespace rondo
 

@@ -1,0 +1,52 @@
+//===- Options.h - What a user asked `rondoc` for -------------------------------------------------------*- C++ -*-===//
+
+#ifndef RONDO_DRIVER_OPTIONS_H
+#define RONDO_DRIVER_OPTIONS_H
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+namespace rondo::driver {
+
+enum class Target { interpreter, cpu };
+
+/// The options of every command; a command reads those that its help lists.
+struct Options {
+  /// The `.rondo` (or `.mlir`) file, and which of its mixers; empty when it has one only.
+  std::string file, mixer;
+  /// Values of `const` arguments, and of named sizes that no array tells.
+  std::map<std::string, double> consts;
+  std::map<std::string, int64_t> sizes;
+
+  // How to compile.
+  Target target = Target::cpu;
+  bool sequential = false;
+  /// Tokens a chunk; 0 lets the compiler choose.
+  int64_t chunk = 0;
+  /// `f32`, `bf16` or `f16` for token arguments and outputs, and exceptions by name.
+  std::string dtype = "f32";
+  std::map<std::string, std::string> dtypes;
+  std::string cpu = "native";
+
+  // Arrays, name to path.
+  std::map<std::string, std::string> in, out, stateIn, stateOut, expect;
+  double tolerance = 1e-5;
+
+  // What to do around a run.
+  int64_t threads = 0;
+  bool checkNumbers = false;
+  bool time = false;
+  bool verbose = false;
+
+  // The other commands.
+  std::string stage;
+  std::string output;
+  bool json = false;
+  std::vector<int64_t> lengths;
+};
+
+} // namespace rondo::driver
+
+#endif // RONDO_DRIVER_OPTIONS_H

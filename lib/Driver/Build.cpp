@@ -1,0 +1,127 @@
+//===- Build.cpp - From a mixer to a kernel -------------------------------------------------------------*- C++ -*-===//
+
+#include "rondo/Driver/Build.h"
+#include "mlir/Pass/PassManager.h"
+#include "rondo/Analysis/Structure.h"
+#include "rondo/Driver/Problem.h"
+#include "rondo/Target/Pipelines.h"
+#include "rondo/Transforms/Passes.h"
+#include "rondo/Transforms/Specialize.h"
+#include "llvm/Support/MathExtras.h"
+
+using namespace mlir;
+using namespace llvm;
+
+namespace rondo::driver {
+
+std::optional<CpuTarget> getTarget(const Options &options) {
+  Expected<CpuTarget> target = CpuTarget::get(options.cpu);
+  if (target)
+    return std::move(*target);
+  (void)error(toString(target.takeError()));
+  return std::nullopt;
+}
+
+ElementType kernelType(const Operand &operand, const Options &options) {
+  if (operand.role == Operand::state || operand.role == Operand::param)
+    return ElementType::f32;
+  auto found = options.dtypes.find(operand.name);
+  return *parseElementType(found == options.dtypes.end() ? options.dtype : found->second);
+}
+
+LogicalResult checkTypes(const Signature &signature, const Options &options) {
+  SmallVector<StringRef> names;
+  for (const Operand &argument : signature.arguments)
+    if (argument.role == Operand::token)
+      names.push_back(argument.name);
+  for (const Operand &output : signature.outputs)
+    names.push_back(output.name);
+  for (const auto &[name, type] : options.dtypes)
+    if (!is_contained(names, name))
+      return error("--dtype " + name + ": mixer '" + signature.mixer + "' has no token argument or output '" + name +
+                   "'" + suggestion(name, names));
+  return success();
+}
+
+FailureOr<StringMap<int64_t>> getSizes(const Signature &signature, const Options &options, int64_t fallback) {
+  SmallVector<StringRef> names(signature.sizes.begin(), signature.sizes.end());
+  StringMap<int64_t> sizes;
+  for (const auto &[name, value] : options.sizes) {
+    if (!is_contained(names, name))
+      return error("--size " + name + ": mixer '" + signature.mixer + "' has no size '" + name + "'" +
+                   suggestion(name, names));
+    sizes[name] = value;
+  }
+  for (StringRef name : names)
+    if (!sizes.count(name)) {
+      if (fallback == 0)
+        return error("size '" + name + "' of mixer '" + signature.mixer + "' is missing; pass --size " + name +
+                     "=NUMBER");
+      sizes[name] = fallback;
+    }
+  return sizes;
+}
+
+/// Splits one size over which the mixer never sums, so that there is work for every thread when heads are few. Returns
+/// its name, or nothing, and makes the size in `sizes` that of one block.
+static std::string splitColumns(MixerOp mixer, const BuildRequest &request, StringMap<int64_t> &sizes) {
+  constexpr int64_t kSmallestBlock = 16;
+  if (request.items == 0 || request.items >= request.threads)
+    return "";
+  int64_t blocks = PowerOf2Ceil(divideCeil(request.threads, request.items));
+  for (const std::string &name : Structure(mixer).getFreeSizes()) {
+    int64_t &size = sizes[name];
+    while (blocks > 1 && (size % blocks != 0 || size / blocks < kSmallestBlock))
+      blocks /= 2;
+    if (blocks > 1) {
+      size /= blocks;
+      return name;
+    }
+  }
+  return "";
+}
+
+LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildRequest &request, const Options &options,
+                    const CpuTarget &target, Stopwatch &stopwatch) {
+  if (stage == Stage::rondo)
+    return success();
+  MLIRContext *context = &source.getContext();
+  ModuleOp module = source.getModule();
+  auto runPasses = [&](StringRef name, llvm::function_ref<void(PassManager &)> add) -> LogicalResult {
+    PassManager manager(context, ModuleOp::getOperationName());
+    add(manager);
+    if (failed(manager.run(module)))
+      return failure();
+    stopwatch.lap(name);
+    return success();
+  };
+
+  if (failed(
+          runPasses("raise", [](PassManager &manager) { manager.addNestedPass<MixerOp>(createRondoRaiseUpdates()); })))
+    return failure();
+  StringMap<int64_t> sizes = request.sizes;
+  CpuPipelineOptions cpu;
+  cpu.block = splitColumns(mixer, request, sizes);
+  if (failed(specialize(mixer, sizes)) || failed(runPasses("derive", [&](PassManager &manager) {
+        RondoDeriveOptions derive;
+        derive.form = options.sequential ? "sequential" : "chunk";
+        if (options.chunk)
+          derive.chunk = options.chunk;
+        manager.addPass(createRondoDerive(derive));
+      })))
+    return failure();
+  if (stage == Stage::chunk)
+    return success();
+
+  cpu.dtype = options.dtype;
+  for (const auto &[name, type] : options.dtypes)
+    cpu.dtypes.push_back(name + "=" + type);
+  cpu.vectorBits = target.vectorBits();
+  if (failed(runPasses("linalg", [&](PassManager &manager) { buildBufferizePipeline(manager, cpu); })))
+    return failure();
+  if (stage == Stage::linalg)
+    return success();
+  return runPasses("llvm", [&](PassManager &manager) { buildToLLVMPipeline(manager, cpu); });
+}
+
+} // namespace rondo::driver

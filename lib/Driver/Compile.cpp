@@ -1,0 +1,166 @@
+//===- Compile.cpp - `rondoc compile`: a shared object and a C header -----------------------------------*- C++ -*-===//
+
+#include "CHeader.h"
+#include "Embedded.h"
+#include "rondo/Driver/Build.h"
+#include "rondo/Driver/Driver.h"
+#include "rondo/Driver/Problem.h"
+#include "llvm/Support/FileSystem.h"
+#include "llvm/Support/Path.h"
+#include "llvm/Support/Process.h"
+#include "llvm/Support/Program.h"
+
+using namespace mlir;
+using namespace llvm;
+
+namespace rondo::driver {
+
+namespace {
+
+/// A folder that goes away with the object.
+class TemporaryFolder {
+public:
+  TemporaryFolder() { failed = bool(sys::fs::createUniqueDirectory("rondoc", folder)); }
+  ~TemporaryFolder() {
+    if (!failed)
+      sys::fs::remove_directories(folder);
+  }
+  explicit operator bool() const { return !failed; }
+  std::string file(StringRef name) const {
+    SmallString<128> path = folder;
+    sys::path::append(path, name);
+    return path.str().str();
+  }
+
+private:
+  SmallString<128> folder;
+  bool failed;
+};
+
+} // namespace
+
+static LogicalResult writeFile(StringRef path, llvm::function_ref<LogicalResult(raw_ostream &)> print) {
+  std::error_code code;
+  raw_fd_ostream os(path, code);
+  if (code)
+    return error("'" + path + "': " + code.message());
+  if (failed(print(os)))
+    return failure();
+  os.close();
+  if (os.has_error()) {
+    code = os.error();
+    os.clear_error();
+    return error("'" + path + "': " + code.message());
+  }
+  return success();
+}
+
+static LogicalResult writeText(StringRef path, StringRef text) {
+  return writeFile(path, [&](raw_ostream &os) {
+    os << text;
+    return success();
+  });
+}
+
+/// $CC, LLVM's clang, or whatever `cc` is.
+static std::string findCompiler() {
+  if (std::optional<std::string> chosen = sys::Process::GetEnv("CC"))
+    if (ErrorOr<std::string> path = sys::findProgramByName(*chosen))
+      return *path;
+  if (sys::fs::can_execute(kCompiler))
+    return kCompiler;
+  for (StringRef name : {"cc", "clang", "gcc"})
+    if (ErrorOr<std::string> path = sys::findProgramByName(name))
+      return *path;
+  return "";
+}
+
+/// Builds the runtime and the wrapper and links them with the kernel; only the mixer's own function and the runtime's
+/// message are visible.
+static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, StringRef folder, StringRef library) {
+  std::string compiler = findCompiler();
+  if (compiler.empty())
+    return error("no C compiler found (CC, clang, cc, gcc): one is needed to link the shared object");
+  std::string exports = "{ global: " + mixer.str() + "_forward; rondo_error_message; rondo_error_text; local: *; };\n";
+  if (failed(writeText(temporary.file("rondo_runtime.h"), kRuntimeHeader)) ||
+      failed(writeText(temporary.file("rondo_runtime.c"), kRuntimeSource)) ||
+      failed(writeText(temporary.file("exports.map"), exports)))
+    return failure();
+
+  std::string include = "-I" + folder.str(), libraries = std::string("-L") + kLibraryDir,
+              rpath = std::string("-Wl,-rpath,") + kLibraryDir,
+              versions = "-Wl,--version-script=" + temporary.file("exports.map"),
+              runtime = temporary.file("rondo_runtime.c"), wrapper = temporary.file("wrapper.c"),
+              kernel = temporary.file("kernel.o"), log = temporary.file("log");
+  StringRef arguments[] = {compiler, "-std=c11", "-O2", "-fPIC", "-shared", include,   runtime, wrapper,
+                           kernel,   versions,   "-o",  library, "-lomp",   libraries, rpath,   "-lm"};
+  std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log), StringRef(log)};
+  std::string message;
+  int code = sys::ExecuteAndWait(compiler, arguments, std::nullopt, redirects, 0, 0, &message);
+  if (code == 0)
+    return success();
+  if (ErrorOr<std::unique_ptr<MemoryBuffer>> output = MemoryBuffer::getFile(log))
+    message += (*output)->getBuffer().rtrim();
+  return error("'" + compiler + "' could not link '" + library + "': " + message);
+}
+
+static LogicalResult compileStages(const Options &options) {
+  Stopwatch stopwatch(options.verbose);
+  std::unique_ptr<Source> source = Source::load(options);
+  MixerOp mixer = source ? source->keepMixer(options) : MixerOp();
+  if (!mixer)
+    return failure();
+  stopwatch.lap("parse");
+
+  Signature signature(mixer);
+  FailureOr<StringMap<int64_t>> sizes = getSizes(signature, options);
+  if (failed(sizes) || failed(checkTypes(signature, options)))
+    return failure();
+  Problem smallest{1, 1, 1, true, *sizes};
+  if (failed(checkMemory(signature, smallest, 4)))
+    return failure();
+  std::optional<CpuTarget> target = getTarget(options);
+  if (!target || failed(build(*source, mixer, Stage::llvm, {*sizes}, options, *target, stopwatch)))
+    return failure();
+
+  auto inFolder = [&](const Twine &name) {
+    SmallString<128> path(options.output);
+    sys::path::append(path, name);
+    return path.str().str();
+  };
+  std::string dlpackFolder = inFolder("dlpack"), library = inFolder("lib" + signature.mixer + ".so");
+  if (std::error_code code = sys::fs::create_directories(dlpackFolder))
+    return error("'" + dlpackFolder + "': " + code.message());
+  TemporaryFolder temporary;
+  if (!temporary)
+    return error("cannot make a temporary folder");
+
+  auto writeObject = [&](raw_ostream &os) -> LogicalResult {
+    if (Error failure = rondo::emit(source->getModule(), *target, Artifact::Object, os))
+      return error(toString(std::move(failure)));
+    return success();
+  };
+  CInterface interface(signature, *sizes, options);
+  auto printed = [&](void (*print)(const CInterface &, raw_ostream &)) {
+    return [&interface, print](raw_ostream &os) {
+      print(interface, os);
+      return success();
+    };
+  };
+  if (failed(writeFile(temporary.file("kernel.o"), writeObject)))
+    return failure();
+  stopwatch.lap("codegen");
+  if (failed(writeFile(temporary.file("wrapper.c"), printed(printWrapper))) ||
+      failed(writeFile(inFolder(signature.mixer + ".h"), printed(printHeader))) ||
+      failed(writeText(inFolder("rondo.h"), kRondoHeader)) ||
+      failed(writeText(inFolder("dlpack/dlpack.h"), kDLPackHeader)) ||
+      failed(link(temporary, signature.mixer, options.output, library)))
+    return failure();
+  stopwatch.lap("link");
+  outs() << library << "\n" << inFolder(signature.mixer + ".h") << "\n";
+  return success();
+}
+
+int compile(const Options &options) { return failed(compileStages(options)); }
+
+} // namespace rondo::driver

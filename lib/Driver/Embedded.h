@@ -1,0 +1,15 @@
+//===- Embedded.h - Files that `rondoc compile` writes or builds ----------------------------------------*- C++ -*-===//
+
+#ifndef RONDO_LIB_DRIVER_EMBEDDED_H
+#define RONDO_LIB_DRIVER_EMBEDDED_H
+
+namespace rondo::driver {
+
+/// include/rondo/Runtime/rondo.h, rondo_runtime.h, lib/Runtime/rondo_runtime.c and DLPack's dlpack.h.
+extern const char kRondoHeader[], kRuntimeHeader[], kRuntimeSource[], kDLPackHeader[];
+/// Where LLVM's OpenMP library is, and a C compiler to try first.
+extern const char kLibraryDir[], kCompiler[];
+
+} // namespace rondo::driver
+
+#endif // RONDO_LIB_DRIVER_EMBEDDED_H
