@@ -306,11 +306,15 @@ FailureOr<Term> MixerBuilder::buildScaledMatrix(BinaryKind kind, const Expr &exp
 LogicalResult MixerBuilder::shapesDiffer(StringRef op, const Expr &expr, const Term &lhs, const Term &rhs) {
   const Expr &left = *expr.operands[0], &right = *expr.operands[1];
   InFlightDiagnostic error = source.error(expr.focus);
-  error << "'" << op << "' needs two values of one shape or a scalar: " << quote(left, "the left side") << " is a "
-        << shapeText(lhs.dims) << " and " << quote(right, "the right side") << " is a " << shapeText(rhs.dims) << "; ";
-  if (lhs.rank() == 1 && rhs.rank() == 1)
-    return error << "all products of two vectors are outer(" << textOf(left.range) << ", " << textOf(right.range)
-                 << ")";
+  error << "'" << op << "' needs two " << (op == "dot" ? "vectors of one size: " : "values of one shape or a scalar: ")
+        << quote(left, "the left side") << " is a " << shapeText(lhs.dims) << " and " << quote(right, "the right side")
+        << " is a " << shapeText(rhs.dims) << "; ";
+  if (lhs.rank() == 1 && rhs.rank() == 1) {
+    if (op == "*" || op == "dot")
+      return error << "all products of two vectors are outer(" << textOf(left.range) << ", " << textOf(right.range)
+                   << ")";
+    return error << "declare both with one size, or bring one to the size of the other with a matrix and '@'";
+  }
   if (lhs.rank() == 2 && rhs.rank() == 2) {
     if (lhs.dims[0] == rhs.dims[1] && lhs.dims[1] == rhs.dims[0])
       return error << "write '" << transposedText(right) << "' for the transpose";

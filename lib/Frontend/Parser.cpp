@@ -107,7 +107,15 @@ std::string Parser::found() const {
 }
 
 InFlightDiagnostic Parser::errorHere() {
-  InFlightDiagnostic error = source.error(token->range());
+  SMRange range = token->range();
+  // Point behind the last statement, not below the comments and empty lines that follow it.
+  if (token->kind == Token::End) {
+    const Token *last = token;
+    while (last != tokens.data() && (last->kind == Token::End || last->kind == Token::Separator))
+      --last;
+    range = {last->range().End, last->range().End};
+  }
+  InFlightDiagnostic error = source.error(range);
   if (token->kind == Token::Unknown)
     error << "the character '" << token->text << "' has no meaning here: ";
   return error;

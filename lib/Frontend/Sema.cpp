@@ -3,6 +3,7 @@
 
 #include "Sema.h"
 #include "llvm/ADT/STLExtras.h"
+#include "llvm/Support/Format.h"
 #include <cmath>
 
 using namespace mlir;
@@ -158,7 +159,9 @@ FailureOr<Dim> MixerBuilder::evaluateSize(const Expr &size) {
       double number = symbol.term->number;
       if (number == std::floor(number) && std::abs(number) < 1e15)
         return Dim(int64_t(number));
-      source.error(size.range) << "a size is a whole number, and const '" << size.text << "' is " << number;
+      SmallString<16> text;
+      llvm::raw_svector_ostream(text) << llvm::format("%g", number);
+      source.error(size.range) << "a size is a whole number, and const '" << size.text << "' is " << text;
       return failure();
     }
     if (!symbol.failed)
