@@ -1,0 +1,106 @@
+//===- LowerScan.cpp - Scans and short chunks to loops
+//------------------------------------------------------------------===//
+
+#include "LowerChunk.h"
+#include "mlir/IR/IRMapping.h"
+#include "rondo/Conversion/Passes.h"
+#include "rondo/Dialect/Chunk/Chunk.h"
+
+#define DEBUG_TYPE "rondo-lower-scan"
+
+namespace rondo {
+#define GEN_PASS_DEF_RONDOLOWERSCAN
+#include "rondo/Conversion/Passes.h.inc"
+} // namespace rondo
+
+using namespace mlir;
+using namespace rondo;
+
+using Values = TensorBuilder::Values;
+
+/// True if `op` ignores what `destination` holds and can write its result over `old`: nobody reads `old` later, and
+/// `op` itself reads of it only the element that it writes.
+static bool mayOverwrite(linalg::LinalgOp op, OpOperand &destination, Value old) {
+  if (op.payloadUsesValueFromOperand(&destination) || op.getNumParallelLoops() != op.getNumLoops())
+    return false;
+  return llvm::all_of(old.getUses(), [&](OpOperand &use) {
+    if (use.getOwner() == op)
+      return op.getMatchingIndexingMap(&use) == op.getMatchingIndexingMap(&destination);
+    return use.getOwner()->getBlock() == op->getBlock() && use.getOwner()->isBeforeInBlock(op);
+  });
+}
+
+/// Makes `next`, computed from the state `old` in the loop body, use the memory of `old`, which the loop needs for
+/// carrying it in place: the operation that begins `next` writes over `old` where it may; else `next` is copied.
+static Value inPlace(TensorBuilder &b, Value next, Value old) {
+  if (!isa<RankedTensorType>(old.getType()) || next == old)
+    return next;
+  Value value = next;
+  while (auto op = value.getDefiningOp<linalg::LinalgOp>()) {
+    OpOperand *destination = op.getDpsInitOperand(cast<OpResult>(value).getResultNumber());
+    if (destination->get() == old)
+      return next;
+    if (destination->get().getDefiningOp<tensor::EmptyOp>()) {
+      if (!mayOverwrite(op, *destination, old))
+        break;
+      destination->set(old);
+      return next;
+    }
+    value = destination->get();
+    if (!value.hasOneUse())
+      break;
+  }
+  return linalg::CopyOp::create(b, next, old).getResult(0);
+}
+
+static void lowerScan(chunk::ScanOp op) {
+  TensorBuilder b(op);
+  Block &body = op.getBody().front();
+  unsigned numStacked = op.getNumStackedResults();
+  Values init;
+  for (Value stacked : op.getResults().take_front(numStacked))
+    init.push_back(b.empty(TensorBuilder::shapeOf(stacked)));
+  llvm::append_range(init, op.getStates());
+
+  Values results = b.loop(b.index(0), op.getCount(), 1, init, [&](Value t, ValueRange values) -> Values {
+    IRMapping mapping;
+    for (auto [argument, rows] : llvm::zip(body.getArguments(), op.getRows()))
+      mapping.map(argument, isa<RankedTensorType>(argument.getType()) ? b.row(rows, {t}) : b.element(rows, t));
+    ValueRange whole = body.getArguments().drop_front(op.getRows().size());
+    mapping.map(whole.take_front(op.getShared().size()), op.getShared());
+    mapping.map(whole.drop_front(op.getShared().size()), values.drop_front(numStacked));
+    for (Operation &inner : body.without_terminator())
+      b.clone(inner, mapping);
+
+    Values next;
+    for (auto [i, operand] : llvm::enumerate(body.getTerminator()->getOperands())) {
+      Value value = mapping.lookupOrDefault(operand);
+      if (i >= numStacked)
+        next.push_back(inPlace(b, value, values[i]));
+      else if (isa<RankedTensorType>(value.getType()))
+        next.push_back(b.setRow(values[i], {t}, value));
+      else
+        next.push_back(b.setElement(values[i], t, value));
+    }
+    return next;
+  });
+  for (Value &stacked : MutableArrayRef(results).take_front(numStacked))
+    stacked = b.fillRowsFrom(stacked, op.getCount(), 0);
+  op.replaceAllUsesWith(results);
+  op.erase();
+}
+
+static void lowerKeepRows(chunk::KeepRowsOp op) {
+  TensorBuilder b(op);
+  op.replaceAllUsesWith(b.fillRowsFrom(op.getOperand(), op.getCount(), op.getFill().convertToFloat()));
+  op.erase();
+}
+
+namespace {
+struct RondoLowerScanPass : rondo::impl::RondoLowerScanBase<RondoLowerScanPass> {
+  void runOnOperation() override {
+    getOperation().walk(lowerScan);
+    getOperation().walk(lowerKeepRows);
+  }
+};
+} // namespace
