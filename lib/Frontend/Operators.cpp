@@ -36,8 +36,10 @@ static std::string transposedText(const Expr &expr) {
 //===----------------------------------------------------------------------===//
 
 Term MixerBuilder::value(Value value) {
-  return {
-      Term::Value, value.getLoc(), 0, value, {}, false, llvm::to_vector<2>(cast<ValueType>(value.getType()).getDims())};
+  return {Term::Value, value.getLoc(),
+          0,           value,
+          {},          {},
+          false,       llvm::to_vector<2>(cast<ValueType>(value.getType()).getDims())};
 }
 
 Value MixerBuilder::constant(Location loc, double number) {
@@ -65,7 +67,7 @@ Value MixerBuilder::materialize(const Term &term) {
   Value loaded = LoadOp::create(builder, term.loc, cast<StateType>(term.value.getType()).getValueType(), term.value);
   if (term.transposed)
     loaded = TransposeOp::create(builder, term.loc, type(term.dims), loaded);
-  return term.scale ? binary(term.loc, BinaryKind::mul, term.scale, loaded) : loaded;
+  return term.scale ? binary(term.scaleLoc, BinaryKind::mul, term.scale, loaded) : loaded;
 }
 
 //===----------------------------------------------------------------------===//
@@ -257,7 +259,7 @@ FailureOr<Term> MixerBuilder::buildElementwise(BinaryKind kind, StringRef op, co
     if (scalesRight || canScale(rhs, lhs)) {
       Term scaled = scalesRight ? rhs : lhs;
       scaled.scale = materialize(scalesRight ? lhs : rhs);
-      scaled.loc = loc;
+      scaled.scaleLoc = loc;
       return scaled;
     }
   }
@@ -376,5 +378,5 @@ Term MixerBuilder::contract(Location loc, const Term &lhs, const Term &rhs) {
   bool columns = state.rank() == 2 && (readsLeft != state.transposed);
   Value vector = materialize(readsLeft ? rhs : lhs);
   Value result = ReadOp::create(builder, loc, type(dims), state.value, vector, columns ? Axis::cols : Axis::rows);
-  return value(state.scale ? binary(state.loc, BinaryKind::mul, state.scale, result) : result);
+  return value(state.scale ? binary(state.scaleLoc, BinaryKind::mul, state.scale, result) : result);
 }

@@ -372,7 +372,7 @@ LogicalResult MixerBuilder::buildState(const Statement &statement) {
   Location loc = source.at(statement.name.range);
   auto stateType = StateType::get(source.getContext(), *dims);
   auto state = StateOp::create(builder, loc, stateType, statement.name.text, APFloat(init));
-  symbols.find(statement.name.text)->second.term = Term{Term::State, loc, 0, state, {}, false, *dims};
+  symbols.find(statement.name.text)->second.term = Term{Term::State, loc, 0, state, {}, {}, false, *dims};
   return success();
 }
 

@@ -27,6 +27,8 @@ struct Term {
   /// `Value`: the value. `State`: the state, of which the term is `scale * state` or `scale * state.T`.
   mlir::Value value;
   mlir::Value scale;
+  /// Where the multiplication by `scale` stands.
+  mlir::LocationAttr scaleLoc;
   bool transposed = false;
   llvm::SmallVector<Dim, 2> dims;
 
@@ -117,7 +119,7 @@ private:
 
   // Building blocks (Operators.cpp).
   ValueType type(llvm::ArrayRef<Dim> dims) { return ValueType::get(source.getContext(), dims); }
-  Term number(double number, mlir::Location loc) { return {Term::Number, loc, number, {}, {}, false, {}}; }
+  Term number(double number, mlir::Location loc) { return {Term::Number, loc, number, {}, {}, {}, false, {}}; }
   Term value(mlir::Value value);
   /// The term as a value: emits the constant or the load.
   mlir::Value materialize(const Term &term);
