@@ -18,10 +18,9 @@
 #include "rondo/Conversion/Passes.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
 #include "rondo/Dialect/Rondo/Rondo.h"
-#include "rondo/Transforms/Passes.h"
-#ifdef RONDO_HAS_FRONTEND
 #include "rondo/Frontend/Frontend.h"
-#endif
+#include "rondo/Target/Pipelines.h"
+#include "rondo/Transforms/Passes.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
 #include "llvm/Support/ToolOutputFile.h"
@@ -36,13 +35,10 @@ static LogicalResult processBuffer(std::unique_ptr<llvm::MemoryBuffer> buffer, c
   MLIRContext context(registry, MLIRContext::Threading::DISABLED);
 
   auto run = [&]() -> LogicalResult {
-    OwningOpRef<ModuleOp> module;
-#ifdef RONDO_HAS_FRONTEND
-    module = rondo::parseRondo(*sourceMgr, &context);
-#endif
+    OwningOpRef<ModuleOp> module = rondo::parseRondo(*sourceMgr, &context);
     if (!module)
       return failure();
-    PassManager pm(&context);
+    PassManager pm = PassManager::on<ModuleOp>(&context);
     pm.enableVerifier(config.shouldVerifyPasses());
     if (failed(applyPassManagerCLOptions(pm)) || failed(config.setupPassPipeline(pm)) || failed(pm.run(*module)))
       return failure();
@@ -53,7 +49,7 @@ static LogicalResult processBuffer(std::unique_ptr<llvm::MemoryBuffer> buffer, c
   };
 
   if (!config.shouldVerifyDiagnostics()) {
-    SourceMgrDiagnosticHandler handler(*sourceMgr, &context);
+    rondo::RangeDiagnosticHandler handler(*sourceMgr, &context);
     return run();
   }
   SourceMgrDiagnosticVerifierHandler handler(*sourceMgr, &context, config.verifyDiagnosticsLevel());
@@ -84,6 +80,7 @@ int main(int argc, char **argv) {
   registerAllPasses();
   rondo::registerRondoTransformsPasses();
   rondo::registerRondoConversionPasses();
+  rondo::registerCpuPipelines();
 
   DialectRegistry registry;
   registerAllDialects(registry);

@@ -128,7 +128,7 @@ def Chunk_ScanOp : Chunk_Op<"scan", [AttrSizedOperandSegments, RecursiveMemoryEf
   let hasVerifier = 1;
   let assemblyFormat = [{
     $kind `count` $count `rows` `(` ($rows^ `:` type($rows))? `)` `shared` `(` ($shared^ `:` type($shared))? `)`
-    `states` `(` ($states^ `:` type($states))? `)` attr-dict-with-keyword $body `->` type($results)
+    `states` `(` ($states^ `:` type($states))? `)` attr-dict-with-keyword $body (`->` type($results)^)?
   }];
   let extraClassDeclaration = [{
     unsigned getNumStackedResults() { return getNumResults() - getStates().size(); }
