@@ -19,6 +19,7 @@ config.environment["NO_COLOR"] = "1"
 config.substitutions += [
     ("%mixers", os.path.join(config.rondo_src_root, "mixers")),
     ("%data", os.path.join(config.test_source_root, "data")),
+    ("%npy", "python3 " + os.path.join(config.rondo_src_root, "scripts", "npy.py")),
 ]
 
 # What the host can execute.

@@ -3,6 +3,7 @@
 #include "CHeader.h"
 #include "rondo/Driver/Build.h"
 #include "llvm/ADT/StringExtras.h"
+#include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
 
@@ -35,7 +36,7 @@ static void printField(const CTensor &tensor, raw_ostream &os) {
   if (tensor.operand->grouped)
     os << "; may have fewer heads, a divisor of H";
   if (tensor.role == "RONDO_INITIAL")
-    os << ", or NULL: starts at " << tensor.operand->init;
+    os << ", or NULL: starts at " << format("%g", tensor.operand->init);
   if (tensor.role == "RONDO_FINAL")
     os << ", or NULL: not wanted";
   os << " */\n";
