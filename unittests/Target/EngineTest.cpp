@@ -1,8 +1,9 @@
-//===- EngineTest.cpp - Kernels against a plain loop over tokens ------------------------------------------------*- C++ -*-===//
+//===- EngineTest.cpp - Kernels against a plain loop over tokens ------------------------------------------------*- C++
+//-*-===//
 
+#include "rondo/Target/Engine.h"
 #include "rondo/Conversion/Passes.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
-#include "rondo/Target/Engine.h"
 #include "rondo/Target/Pipelines.h"
 
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -157,8 +158,8 @@ protected:
       state.initial = initial.array;
       state.final = final.array;
     }
-    llvm::Error failed = engine.run("scalar_decay_kernel", {q.array, k.array, v.array, g.array, w.array}, {o.array},
-                                    {state}, p.threads);
+    llvm::Error failed =
+        engine.run("scalar_decay_kernel", {q.array, k.array, v.array, g.array, w.array}, {o.array}, {state}, p.threads);
     EXPECT_EQ(llvm::toString(std::move(failed)), "");
 
     double difference = 0, size = 1e-30;
@@ -196,6 +197,7 @@ protected:
 
 TEST_F(EngineTest, everyLength) {
   auto engine = compile("");
+  ASSERT_TRUE(engine);
   for (int64_t tokens : {0, 1, 63, 64, 65, 1000})
     for (int64_t threads : {0, 1, 2}) {
       Problem problem;
@@ -207,6 +209,7 @@ TEST_F(EngineTest, everyLength) {
 
 TEST_F(EngineTest, statesAreOptional) {
   auto engine = compile("");
+  ASSERT_TRUE(engine);
   Problem problem;
   problem.withStates = false;
   EXPECT_LT(compare(*engine, problem), 1e-5);
@@ -214,6 +217,7 @@ TEST_F(EngineTest, statesAreOptional) {
 
 TEST_F(EngineTest, anyStrides) {
   auto engine = compile("");
+  ASSERT_TRUE(engine);
   Problem problem;
   problem.padding = 3;
   EXPECT_LT(compare(*engine, problem), 1e-5);
@@ -222,6 +226,7 @@ TEST_F(EngineTest, anyStrides) {
 TEST_F(EngineTest, halfPrecisionArrays) {
   for (Dtype dtype : {Dtype::BF16, Dtype::F16}) {
     auto engine = compile(("dtype=" + stringifyDtype(dtype) + " dtypes=g=f32").str());
+    ASSERT_TRUE(engine);
     Problem problem;
     problem.dtype = dtype;
     problem.padding = 3;
@@ -231,6 +236,7 @@ TEST_F(EngineTest, halfPrecisionArrays) {
 
 TEST_F(EngineTest, describesItsKernel) {
   auto engine = compile("");
+  ASSERT_TRUE(engine);
   ASSERT_EQ(engine->kernels().size(), 1u);
   const KernelInfo &kernel = engine->kernels().front();
   EXPECT_EQ(kernel.name, "scalar_decay_kernel");
@@ -242,12 +248,13 @@ TEST_F(EngineTest, describesItsKernel) {
 
 TEST_F(EngineTest, refusesWrongArrays) {
   auto engine = compile("");
-  Tensor q(Dtype::F32, {1, 8, 2, kKeys}), v(Dtype::F32, {1, 8, 2, kValues}), g(Dtype::F32, {1, 8, 2}), w(Dtype::F32, {2});
+  ASSERT_TRUE(engine);
+  Tensor q(Dtype::F32, {1, 8, 2, kKeys}), v(Dtype::F32, {1, 8, 2, kValues}), g(Dtype::F32, {1, 8, 2}),
+      w(Dtype::F32, {2});
   Tensor o(Dtype::F32, {1, 8, 2, kValues}), narrow(Dtype::F32, {1, 8, 2, 8}), half(Dtype::F16, {1, 8, 2, kKeys});
   Tensor three(Dtype::F32, {1, 8, 3, kKeys});
   auto message = [&](const Tensor &k) {
-    return llvm::toString(
-        engine->run("scalar_decay_kernel", {q.array, k.array, v.array, g.array, w.array}, {o.array}));
+    return llvm::toString(engine->run("scalar_decay_kernel", {q.array, k.array, v.array, g.array, w.array}, {o.array}));
   };
   EXPECT_EQ(message(narrow), "'k' has the shape [1, 8, 2, 8]; its last dimensions must be [32]");
   EXPECT_EQ(message(half), "'k' must be f32, not f16");

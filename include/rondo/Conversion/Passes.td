@@ -5,4 +5,296 @@
 
 include "mlir/Pass/PassBase.td"
 
+def RondoApproximateMath : Pass<"rondo-approximate-math"> {
+  let summary = "Compute elementary functions with additions and multiplications";
+  let description = [{
+    Replaces `math.exp`, `exp2`, `expm1`, `log`, `log2`, `log1p`, `tanh`, `sin`, `cos`, `rsqrt` and `powf`, on scalars and vectors of f32, by
+    an exact range reduction and a polynomial, so that vectors stay vectors:
+
+        exp(x) = 2^n (1 + r + r^2 P(r)),   n = round(x / ln 2),   r = x - n ln 2
+        log(m 2^e) = f - f^2 / 2 + f^3 P(f) + e ln 2,   f = m - 1,   sqrt(1/2) <= m < sqrt(2)
+        log1p(x): the same on 1 + x, and what the addition lost is added to f
+        rsqrt(x) = 1 / sqrt(x)
+
+    bf16 and f16 are computed in f32. f64 and other functions stay as they are.
+
+    ```mlir
+    %e = math.rsqrt %x : vector<8xf32>
+    ```
+    ==>
+    ```mlir
+    %s = math.sqrt %x : vector<8xf32>
+    %e = arith.divf %one, %s : vector<8xf32>
+    ```
+
+    The result needs `convert-math-to-llvm` (`math.fma`, `sqrt`, `absf` and `trunc` remain).
+
+    Numerics: within 2 units in the last place (tanh and log2: 3), exp(-inf) = 0, exp(0) = 1, log(0) = -inf, NaN stays NaN;
+    sin and cos for |x| <= 1e5.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
+}
+
+def RondoBufferizeKernel : Pass<"rondo-bufferize-kernel", "::mlir::func::FuncOp"> {
+  let summary = "Turn the tensors of a kernel into buffers";
+  let description = [{
+    Empty-tensor elimination and one-shot bufferization of one function whose arguments are memrefs already. Copies that remain
+    are `linalg.generic` operations, so that they become vector code like everything else; buffers are not freed
+    (`rondo-plan-scratch` places them).
+
+    ```mlir
+    %e = tensor.empty() : tensor<64xf32>
+    %0 = linalg.generic ... ins(%a : tensor<64xf32>) outs(%e : tensor<64xf32>)
+    ```
+    ==>
+    ```mlir
+    %m = memref.alloc() {alignment = 64 : i64} : memref<64xf32>
+    linalg.generic ... ins(%b : memref<64xf32>) outs(%m : memref<64xf32>)
+    ```
+
+    Fails where upstream bufferization fails, with its message.
+
+    Numerics: exact.
+  }];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect", "::mlir::memref::MemRefDialect"];
+}
+
+def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
+  let summary = "Wrap the body of one chunk into a kernel over whole arrays";
+  let description = [{
+    With `body(count, rows, S) -> (o, S')` for one chunk of C tokens the kernel computes, for every batch b, head h and column
+    block, in parallel:
+
+        S_0 = initial state or init;   (o_c, S_{c+1}) = body(min(C, T - c C), rows of chunk c, S_c)   for c = 0 .. ceil(T/C)-1
+
+    ```mlir
+    func.func @m(%count: index, %q: tensor<64x32xf32> {rondo.name = "q", rondo.role = "token"}, ...,
+                 %S: tensor<32x32xf32> {rondo.name = "S", rondo.role = "state"})
+        -> (tensor<64x32xf32> {rondo.name = "o", rondo.role = "output"}, tensor<32x32xf32> ...) attributes {rondo.chunk = 64 : i64}
+    ```
+    ==>
+    ```mlir
+    func.func @m_kernel(%q: memref<?x?x?x?xf32, strided<[?, ?, ?, 1], offset: ?>>, ...,
+                        %initial: i64, %final: i64, %threads: i64) attributes {llvm.emit_c_interface} {
+      omp.parallel num_threads(%n : i32) {
+        omp.wsloop { omp.loop_nest (%item) : index = (%c0) to (%items) step (%c1) {
+          scf.for %c = %c0 to %chunks step %c1 iter_args(%S = %S0) -> (tensor<32x32xf32>) {
+            (rows of q to a local f32 buffer, the last valid row repeated; body; the first count rows of o stored)
+    ```
+
+    Arguments: the inputs, the outputs, for every state its initial and its final value, the bit masks of the states that are
+    given and wanted, and the number of threads (0: the OpenMP default). An array [B, T, H, ...] may have any strides (the
+    innermost is 1) and, for inputs, a number of heads that divides H. Element types are f32, bf16 or f16 for tokens and outputs
+    (converted on load and store) and f32 for parameters and states.
+
+    With `block=V` the body was made for a part of V: the kernel also loops over the V / (size in the body) blocks.
+
+    The attribute `rondo.arrays` of the kernel lists name, role, type and sizes of its arrays for callers.
+
+    Refuses a body whose arguments are not static f32 tensors with `rondo.name` and `rondo.role`, or whose results are
+    not its outputs followed by its states.
+
+    Numerics: exact in f32; bf16 and f16 outputs are rounded to nearest even.
+  }];
+  let options = [
+    Option<"dtype", "dtype", "std::string", "\"f32\"", "element type of token arguments and outputs: f32, bf16 or f16">,
+    ListOption<"dtypes", "dtypes", "std::string", "NAME=TYPE for single arguments and outputs">,
+    Option<"block", "block", "std::string", "\"\"", "name of the size that is split into column blocks">
+  ];
+  let dependentDialects = ["::mlir::bufferization::BufferizationDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::omp::OpenMPDialect", "::mlir::scf::SCFDialect", "::mlir::linalg::LinalgDialect"];
+}
+
+def RondoFuseElementwise : Pass<"rondo-fuse-elementwise", "::mlir::func::FuncOp"> {
+  let summary = "Compute elementwise values where they are used";
+  let description = [{
+    Fuses a `linalg.generic` into its only user when nothing is computed more often than before: both run over equally many
+    points, or the producer only moves values.
+
+    ```mlir
+    %0 = linalg.generic {x * y} ins(%x, %y)
+    %1 = linalg.generic {exp(x)} ins(%0)
+    ```
+    ==>
+    ```mlir
+    %1 = linalg.generic {exp(x * y)} ins(%x, %y)
+    ```
+
+    Numerics: exact.
+  }];
+  let dependentDialects = ["::mlir::linalg::LinalgDialect"];
+}
+
+def RondoLowerDecay : Pass<"rondo-lower-decay", "::mlir::func::FuncOp"> {
+  let summary = "Turn products of decays into loops and matrix products";
+  let description = [{
+    Lowers `chunk.cumprod`, `chunk.total`, `chunk.interval_products`, `chunk.decayed_gram` and `chunk.decayed_apply` to linalg,
+    tensor and scf. Running products are rows carried by a loop over time; row i of the interval products is row i-1 times a
+    decay. The decays per channel between two tokens,
+
+        result[t, s] = sum_r query[t, r] (d[s+1, r] ... d[t-1, r]) key[s, r],
+
+    are split at the boundary m of two neighbouring blocks with s < m <= t:
+
+        late[t] = query[t] d[m] ... d[t-1],   early[s] = key[s] d[s+1] ... d[m-1],   result[t, s] = late[t] . early[s],
+
+    a matrix product. Blocks of `leaf`, 2 `leaf`, 4 `leaf` ... rows cover all pairs but those inside one leaf, which are
+    computed one by one while `early[s]` decays; in the end of that, it is what the first level needs. `decayed_apply` is the mirror
+    image: early values are multiplied by weights, sums by late decays.
+
+    ```mlir
+    %0 = chunk.decayed_gram %q, %k, %d : tensor<32x8xf32> -> tensor<32x32xf32>
+    ```
+    ==>
+    ```mlir
+    %leaves:2 = scf.for ...                               // pairs inside a leaf, and %early
+    %late = scf.for ...
+    %block = linalg.contract ... ins(%late[16:32], %early[0:16]) outs(%leaves#0[16:32, 0:16])
+    ```
+
+    Every chunk size is accepted. Loops are written so that one-shot bufferization needs no copy, but of a key or value that
+    is used elsewhere too.
+
+    Numerics: reassociates products of decays and sums over channels. No logarithm, quotient or difference is formed, so that
+    nothing overflows for decays in [0, 1] and a decay of 0 is exact.
+  }];
+  let options = [Option<"leaf", "leaf", "int64_t", "16", "rows of the blocks whose pairs are computed one by one">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def RondoLowerScan : Pass<"rondo-lower-scan", "::mlir::func::FuncOp"> {
+  let summary = "Turn scans and short chunks into loops and fills";
+  let description = [{
+    `chunk.scan` becomes a loop over time whose body is the region: rows are slices, states are carried and updated in place,
+    stacked results are written row by row and the rows from `count` on filled with zeros. `chunk.keep_rows` fills the rows from
+    `count` on in place: nothing when the chunk is full. An operand with other uses is copied before.
+
+    ```mlir
+    %o, %s = chunk.scan "affine" count %n rows(%x : tensor<64x8xf32>) shared() states(%s0 : tensor<8xf32>) {
+    ^bb0(%row: tensor<8xf32>, %state: tensor<8xf32>):
+      %e = tensor.empty() : tensor<8xf32>
+      %new = linalg.add ins(%row, %state : tensor<8xf32>, tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
+      chunk.yield %new, %new : tensor<8xf32>, tensor<8xf32>
+    } -> tensor<64x8xf32>, tensor<8xf32>
+    ```
+    ==>
+    ```mlir
+    %0:2 = scf.for %t = %c0 to %n step %c1 iter_args(%os = %allocated, %state = %s0) {
+      %row = tensor.extract_slice %x[%t, 0] [1, 8] [1, 1]
+      %new = linalg.add ins(%row, %state) outs(%state)
+      %os1 = tensor.insert_slice %new into %os[%t, 0] [1, 8] [1, 1]
+      scf.yield %os1, %new
+    }
+    %o = ... linalg.fill on %0#0[%n:64] ...
+    ```
+
+    A new state is written over the old one where nothing reads the old one later; else it is copied there.
+
+    Numerics: exact.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::bufferization::BufferizationDialect",
+                           "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+def RondoLowerSolve : Pass<"rondo-lower-solve", "::mlir::func::FuncOp"> {
+  let summary = "Turn triangular solves into blocks of matrix products";
+  let description = [{
+    Forward substitution for X = (I + stril(A))^-1 B. For a block of rows I that starts at i0:
+
+        B[I] -= A[I, 0:i0] X[0:i0]                      one matrix product
+        X[i] = B[i] - A[i, i0:i] X[i0:i]                row after row
+
+    ```mlir
+    %x = chunk.solve %a, %b : tensor<64x64xf32>, tensor<64x128xf32>
+    ```
+    ==>
+    ```mlir
+    %negated = linalg.generic ... arith.negf
+    %x:2 = scf.for %i0 = %c0 to %c64 step %c16 iter_args(%b, %x = %empty) {
+      linalg.contract ins(%negated[%i0:, 0:%i0], %x[0:%i0]) outs(%b[%i0:])
+      scf.for %i = ... { linalg.contract ins(%negated[%i, %i0:%i], %x[%i0:%i]) outs(%b[%i]), copied to %x[%i] }
+    }
+    ```
+
+    Sizes that are no multiple of `block` have a short last block. A right-hand side with one column is solved by scalars.
+
+    Numerics: the sums of one row are taken block by block, in the order of the substitution.
+  }];
+  let options = [Option<"block", "block", "int64_t", "16", "rows that one matrix product prepares">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::scf::SCFDialect",
+                           "::mlir::tensor::TensorDialect"];
+}
+
+def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
+  let summary = "Place the local buffers of a kernel in one arena a thread";
+  let description = [{
+    Every static `memref.alloc` of an `omp.parallel` region becomes a view of one arena that each thread allocates once. A
+    buffer lives from its first to its last use (views included) in the linear order of its block; two buffers
+    whose lives do not meet may share bytes. The largest buffer is placed first, each at the lowest offset (a multiple of 64)
+    that is free during its life. No size depends on T.
+
+    ```mlir
+    omp.parallel { ... %a = memref.alloc() : memref<64xf32> ... }
+    ```
+    ==>
+    ```mlir
+    omp.parallel {
+      %arena = memref.alloc() {alignment = 64 : i64} : memref<256xi8>
+      ... %a = memref.view %arena[%c0][] : memref<256xi8> to memref<64xf32> ...
+      memref.dealloc %arena
+    ```
+
+    The attribute `rondo.scratch_bytes` of the function reports the size of the arena.
+
+    Refuses a buffer of dynamic size ("local buffer needs a static size") and one that leaves the iteration it is allocated in
+    ("local buffer outlives its loop iteration").
+
+    Numerics: exact.
+  }];
+  let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
+
+def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {
+  let summary = "Turn structured operations on buffers into loops over vectors";
+  let description = [{
+    Lowers every structured (`linalg`) operation and `memref.copy` on buffers, of any strides, to `scf`, `vector`, `memref`,
+    `arith` and `math` operations.
+
+    *Products* C[m, n] += sum_k A[m, k] B[k, n] (`+` or `-`, any layout, several outer loops and sums, one extent may be
+    dynamic): a tile of C, 6 x 16 elements with 256-bit vectors and 8 x 32 with 512, stays in registers while k runs. A panel of
+    B whose columns are not neighbours is transposed into a local buffer once. Any size is accepted; what does not
+    fill a tile gets a smaller one, and the last columns a mask. A fill of C with zero right before disappears. The hint
+    `chunk.causal = "result"` skips tiles above the diagonal (zero if the fill disappeared), `"lhs"` ends each sum at the diagonal.
+
+    *Everything else*: one loop becomes vectors: the one that costs least per element, judged by the strides of the operands. A
+    parallel loop gives vector loads and stores, a reduction loop vector accumulators that are summed at the end.
+    Operations without such a loop become scalar loops.
+
+    ```mlir
+    linalg.contract ... ins(%q, %k : memref<64x128xf32>, memref<64x128xf32>) outs(%p : memref<64x64xf32>)
+    ```
+    ==>
+    ```mlir
+    scf.for %j = %c0 to %c64 step %c16 {
+      (128 x 16 elements of k transposed into %packed)
+      scf.for %i = %c0 to %c60 step %c6 {
+        %tile:12 = scf.for %r = %c0 to %c128 step %c4 iter_args(...) -> (vector<8xf32>, ...) {
+          ... vector.broadcast, vector.load, vector.fma
+    ```
+
+    The result needs, in this order: `rondo-approximate-math`, `convert-scf-to-cf`, `convert-vector-to-llvm`,
+    `expand-strided-metadata`, `lower-affine`, `finalize-memref-to-llvm`, and the `arith`, `index`, `cf` and `func` conversions. LLVM should
+    not unroll or vectorise these loops again (`PipelineTuningOptions`): that only costs time.
+
+    Fails on an operation on tensors ("works on tensors; bufferize before rondo-vectorize").
+
+    Numerics: sums are reassociated and multiply-adds contracted.
+  }];
+  let options = [Option<"vectorWidth", "vector-width", "int64_t", "256", "bits of a vector register: 128, 256 or 512">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect", "::mlir::vector::VectorDialect"];
+}
+
 #endif // RONDO_CONVERSION_PASSES_TD

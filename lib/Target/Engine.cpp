@@ -1,0 +1,407 @@
+//===- Engine.cpp - Machine code from a compiled kernel ---------------------------------------------------------*- C++
+//-*-===//
+
+#include "rondo/Target/Engine.h"
+
+#include "mlir/Target/LLVMIR/Export.h"
+#include "llvm/ExecutionEngine/Orc/LLJIT.h"
+#include "llvm/IR/IRBuilder.h"
+#include "llvm/IR/LegacyPassManager.h"
+#include "llvm/IR/Module.h"
+#include "llvm/MC/MCSubtargetInfo.h"
+#include "llvm/MC/TargetRegistry.h"
+#include "llvm/Passes/PassBuilder.h"
+#include "llvm/Support/SmallVectorMemoryBuffer.h"
+#include "llvm/Support/TargetSelect.h"
+#include "llvm/Target/TargetMachine.h"
+#include "llvm/TargetParser/Host.h"
+#include <chrono>
+
+using namespace mlir;
+using namespace rondo;
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Descriptions
+//===----------------------------------------------------------------------------------------------------------------===//
+
+StringRef rondo::stringifyDtype(Dtype dtype) {
+  switch (dtype) {
+  case Dtype::F32:
+    return "f32";
+  case Dtype::BF16:
+    return "bf16";
+  case Dtype::F16:
+    return "f16";
+  }
+  llvm_unreachable("unknown element type");
+}
+
+std::optional<Dtype> rondo::parseDtype(StringRef name) {
+  for (Dtype dtype : {Dtype::F32, Dtype::BF16, Dtype::F16})
+    if (name == stringifyDtype(dtype))
+      return dtype;
+  return std::nullopt;
+}
+
+static llvm::Error error(const Twine &message) {
+  return llvm::createStringError(llvm::inconvertibleErrorCode(), message);
+}
+
+/// What the conversion to LLVM puts before the name of a kernel for its C interface.
+static constexpr StringLiteral kWrapperPrefix = "_mlir_ciface_";
+
+std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
+  std::vector<KernelInfo> kernels;
+  for (Operation &op : *module.getBody()) {
+    auto arrays = op.getAttrOfType<ArrayAttr>("rondo.arrays");
+    // The C interface wrapper carries the attributes of its kernel.
+    if (!arrays || SymbolTable::getSymbolName(&op).getValue().starts_with(kWrapperPrefix))
+      continue;
+    KernelInfo kernel;
+    kernel.name = SymbolTable::getSymbolName(&op).str();
+    auto integer = [&](StringRef name) {
+      auto attr = op.getAttrOfType<IntegerAttr>(name);
+      return attr ? attr.getInt() : 0;
+    };
+    kernel.chunk = integer("rondo.chunk");
+    kernel.scratchBytes = integer("rondo.scratch_bytes");
+    if (auto block = op.getAttrOfType<StringAttr>("rondo.block"))
+      kernel.block = block.str();
+    for (auto entry : arrays.getAsRange<DictionaryAttr>()) {
+      ArrayInfo info;
+      info.name = entry.getAs<StringAttr>("name").str();
+      info.role = entry.getAs<StringAttr>("role").str();
+      Type type = entry.getAs<TypeAttr>("type").getValue();
+      info.dtype = type.isBF16() ? Dtype::BF16 : type.isF16() ? Dtype::F16 : Dtype::F32;
+      llvm::append_range(info.sizes, entry.getAs<DenseI64ArrayAttr>("sizes").asArrayRef());
+      for (auto dim : entry.getAs<ArrayAttr>("dims").getAsRange<StringAttr>())
+        info.dims.push_back(dim.str());
+      info.leading = info.role == "param" ? 1 : info.role == "state" ? 2 : 3;
+      auto &list = info.role == "output" ? kernel.outputs : info.role == "state" ? kernel.states : kernel.inputs;
+      list.push_back(std::move(info));
+    }
+    kernels.push_back(std::move(kernel));
+  }
+  return kernels;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// CpuTarget
+//===----------------------------------------------------------------------------------------------------------------===//
+
+CpuTarget::CpuTarget() = default;
+CpuTarget::CpuTarget(CpuTarget &&) = default;
+CpuTarget &CpuTarget::operator=(CpuTarget &&) = default;
+CpuTarget::~CpuTarget() = default;
+
+llvm::Expected<CpuTarget> CpuTarget::get(StringRef name) {
+  llvm::InitializeNativeTarget();
+  llvm::InitializeNativeTargetAsmPrinter();
+  llvm::Triple triple(llvm::sys::getProcessTriple());
+  std::string message;
+  const llvm::Target *target = llvm::TargetRegistry::lookupTarget(triple, message);
+  if (!target)
+    return error(message);
+
+  std::string cpu = name.str(), features;
+  if (name == "native") {
+    cpu = llvm::sys::getHostCPUName().str();
+    // A virtual machine may hide features that its CPU model has.
+    llvm::SubtargetFeatures list;
+    for (const auto &feature : llvm::sys::getHostCPUFeatures())
+      list.AddFeature(feature.getKey(), feature.getValue());
+    features = list.getString();
+  }
+  llvm::TargetOptions options;
+  options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
+  CpuTarget result;
+  result.targetMachine.reset(target->createTargetMachine(triple, cpu, features, options, llvm::Reloc::PIC_,
+                                                         std::nullopt, llvm::CodeGenOptLevel::Default));
+  const llvm::MCSubtargetInfo &info = *result.targetMachine->getMCSubtargetInfo();
+  if (!info.isCPUStringValid(cpu))
+    return error("unknown CPU '" + name + "': write native or a name such as x86-64-v3, x86-64-v4 or znver5");
+  result.bits = info.checkFeatures("+avx512f") ? 512 : info.checkFeatures("+avx") ? 256 : 128;
+  return result;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Code generation
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// Adds the milliseconds of its life to a counter.
+namespace {
+class StepTimer {
+public:
+  explicit StepTimer(double *total) : total(total), start(std::chrono::steady_clock::now()) {}
+  ~StepTimer() {
+    if (total)
+      *total += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
+  }
+
+private:
+  double *total;
+  std::chrono::steady_clock::time_point start;
+};
+} // namespace
+
+static std::unique_ptr<llvm::Module> translate(ModuleOp module, llvm::LLVMContext &context, const CpuTarget &target) {
+  std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(module, context);
+  if (result) {
+    result->setTargetTriple(target.machine().getTargetTriple());
+    result->setDataLayout(target.machine().createDataLayout());
+  }
+  return result;
+}
+
+/// Rondo's own passes have vectorised and unrolled: LLVM's loop vectorizers would only cost time.
+static void optimize(llvm::Module &module, const CpuTarget &target) {
+  llvm::PipelineTuningOptions tuning;
+  tuning.LoopVectorization = false;
+  tuning.LoopInterleaving = false;
+  tuning.SLPVectorization = false;
+  tuning.LoopUnrolling = false;
+  llvm::PassBuilder builder(&target.machine(), tuning);
+  llvm::LoopAnalysisManager loops;
+  llvm::FunctionAnalysisManager functions;
+  llvm::CGSCCAnalysisManager callGraph;
+  llvm::ModuleAnalysisManager modules;
+  builder.registerModuleAnalyses(modules);
+  builder.registerCGSCCAnalyses(callGraph);
+  builder.registerFunctionAnalyses(functions);
+  builder.registerLoopAnalyses(loops);
+  builder.crossRegisterProxies(loops, functions, callGraph, modules);
+  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+}
+
+static llvm::Error generate(llvm::Module &module, const CpuTarget &target, llvm::CodeGenFileType type,
+                            llvm::raw_pwrite_stream &os) {
+  llvm::legacy::PassManager passes;
+  if (target.machine().addPassesToEmitFile(passes, os, nullptr, type))
+    return error("the target cannot write this kind of file");
+  passes.run(module);
+  return llvm::Error::success();
+}
+
+llvm::Error rondo::emit(ModuleOp module, const CpuTarget &target, Artifact artifact, llvm::raw_ostream &os,
+                        CodegenTimes *times) {
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> ir;
+  {
+    StepTimer timer(times ? &times->translate : nullptr);
+    ir = translate(module, context, target);
+  }
+  if (!ir)
+    return error("the module cannot be translated to LLVM IR");
+  {
+    StepTimer timer(times ? &times->optimize : nullptr);
+    optimize(*ir, target);
+  }
+  StepTimer timer(times ? &times->codegen : nullptr);
+  if (artifact == Artifact::LLVMIR) {
+    ir->print(os, nullptr);
+    return llvm::Error::success();
+  }
+  SmallVector<char, 0> bytes;
+  llvm::raw_svector_ostream stream(bytes);
+  if (llvm::Error failed = generate(*ir, target,
+                                    artifact == Artifact::Object ? llvm::CodeGenFileType::ObjectFile
+                                                                 : llvm::CodeGenFileType::AssemblyFile,
+                                    stream))
+    return failed;
+  os.write(bytes.data(), bytes.size());
+  return llvm::Error::success();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Engine
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// The symbol of the entry that takes its arguments as an array of pointers.
+static std::string packedName(StringRef kernel) { return ("rondo_packed_" + kernel).str(); }
+
+/// void rondo_packed_NAME(void **arguments) { NAME(*arguments[0], *arguments[1], ...) } for the C interface of a
+/// kernel, whose arguments are pointers to descriptors and integers.
+static void addPackedEntry(llvm::Module &module, StringRef kernel) {
+  llvm::Function *callee = module.getFunction((kWrapperPrefix + kernel).str());
+  llvm::LLVMContext &context = module.getContext();
+  llvm::IRBuilder<> builder(context);
+  auto *entryType = llvm::FunctionType::get(builder.getVoidTy(), {builder.getPtrTy()}, false);
+  auto *entry = llvm::Function::Create(entryType, llvm::Function::ExternalLinkage, packedName(kernel), module);
+  builder.SetInsertPoint(llvm::BasicBlock::Create(context, "entry", entry));
+  SmallVector<llvm::Value *> arguments;
+  for (auto [i, type] : llvm::enumerate(callee->getFunctionType()->params())) {
+    llvm::Value *slot = builder.CreateConstGEP1_64(builder.getPtrTy(), entry->getArg(0), i);
+    llvm::Value *pointer = builder.CreateLoad(builder.getPtrTy(), slot);
+    arguments.push_back(type->isPointerTy() ? pointer : builder.CreateLoad(type, pointer));
+  }
+  builder.CreateCall(callee, arguments);
+  builder.CreateRetVoid();
+}
+
+Engine::Engine() = default;
+Engine::~Engine() = default;
+
+llvm::Expected<std::unique_ptr<Engine>> Engine::create(ModuleOp module, const CpuTarget &target, CodegenTimes *times) {
+  std::unique_ptr<Engine> engine(new Engine());
+  engine->infos = readKernels(module);
+
+  llvm::LLVMContext context;
+  std::unique_ptr<llvm::Module> ir;
+  {
+    StepTimer timer(times ? &times->translate : nullptr);
+    ir = translate(module, context, target);
+    if (!ir)
+      return error("the module cannot be translated to LLVM IR");
+    for (const KernelInfo &kernel : engine->infos)
+      addPackedEntry(*ir, kernel.name);
+  }
+  {
+    StepTimer timer(times ? &times->optimize : nullptr);
+    optimize(*ir, target);
+  }
+  SmallVector<char, 0> bytes;
+  {
+    StepTimer timer(times ? &times->codegen : nullptr);
+    llvm::raw_svector_ostream stream(bytes);
+    if (llvm::Error failed = generate(*ir, target, llvm::CodeGenFileType::ObjectFile, stream))
+      return std::move(failed);
+  }
+
+  StepTimer timer(times ? &times->link : nullptr);
+  auto jit = llvm::orc::LLJITBuilder().create();
+  if (!jit)
+    return jit.takeError();
+  engine->jit = std::move(*jit);
+  char prefix = engine->jit->getDataLayout().getGlobalPrefix();
+  auto openmp = llvm::orc::DynamicLibrarySearchGenerator::Load(RONDO_OPENMP_LIBRARY, prefix);
+  if (!openmp)
+    return openmp.takeError();
+  engine->jit->getMainJITDylib().addGenerator(std::move(*openmp));
+  if (llvm::Error failed = engine->jit->addObjectFile(
+          std::make_unique<llvm::SmallVectorMemoryBuffer>(std::move(bytes), "rondo-kernels")))
+    return std::move(failed);
+  for (const KernelInfo &kernel : engine->infos) {
+    auto entry = engine->jit->lookup(packedName(kernel.name));
+    if (!entry)
+      return entry.takeError();
+    engine->entries[kernel.name] = entry->toPtr<KernelCall::Entry>();
+  }
+  return engine;
+}
+
+/// `[2, 3]` for messages.
+static std::string stringifyShape(ArrayRef<int64_t> shape) {
+  std::string text;
+  llvm::raw_string_ostream os(text);
+  os << '[';
+  llvm::interleaveComma(shape, os);
+  os << ']';
+  return text;
+}
+
+/// Compares an array with its description; `blocked` is the size that may be a multiple of the compiled one.
+static llvm::Error check(const ArrayInfo &info, const Array &array, StringRef blocked) {
+  if (array.dtype != info.dtype)
+    return error("'" + Twine(info.name) + "' must be " + stringifyDtype(info.dtype) + ", not " +
+                 stringifyDtype(array.dtype));
+  int64_t rank = info.leading + info.sizes.size();
+  if (int64_t(array.shape.size()) != rank || int64_t(array.strides.size()) != rank)
+    return error("'" + Twine(info.name) + "' must have " + Twine(rank) + " dimensions, not " +
+                 Twine(array.shape.size()));
+  for (auto [i, size] : llvm::enumerate(info.sizes)) {
+    int64_t actual = array.shape[info.leading + i];
+    bool multiple = i < info.dims.size() && !blocked.empty() && info.dims[i] == blocked;
+    if (multiple ? actual % size != 0 : actual != size)
+      return error("'" + Twine(info.name) + "' has the shape " + stringifyShape(array.shape) +
+                   "; its last dimensions must be " + stringifyShape(info.sizes));
+  }
+  if (!info.sizes.empty() && array.strides.back() != 1 && array.shape.back() > 1)
+    return error("'" + Twine(info.name) + "' must have the inner stride 1, not " + Twine(array.strides.back()));
+  return llvm::Error::success();
+}
+
+llvm::Expected<KernelCall> Engine::prepare(StringRef kernel, ArrayRef<Array> inputs, ArrayRef<Array> outputs,
+                                           ArrayRef<StateArrays> states, int64_t threads) const {
+  auto info = llvm::find_if(infos, [&](const KernelInfo &candidate) { return candidate.name == kernel; });
+  if (info == infos.end())
+    return error("no kernel named '" + kernel + "'");
+  if (inputs.size() != info->inputs.size() || outputs.size() != info->outputs.size() ||
+      (!states.empty() && states.size() != info->states.size()))
+    return error("'" + kernel + "' takes " + Twine(info->inputs.size()) + " inputs, " + Twine(info->outputs.size()) +
+                 " outputs and " + Twine(info->states.size()) + " states");
+
+  KernelCall call;
+  call.entry = entries.lookup(kernel);
+  auto addWords = [&](ArrayRef<int64_t> words) {
+    auto &storage = call.storage.emplace_back(std::make_unique<int64_t[]>(words.size()));
+    llvm::copy(words, storage.get());
+    call.arguments.push_back(storage.get());
+  };
+  // The C interface wants {allocated, aligned, offset, sizes, strides}.
+  auto addArray = [&](const ArrayInfo &description, const Array &array) -> llvm::Error {
+    if (llvm::Error failed = check(description, array, info->block))
+      return failed;
+    auto address = reinterpret_cast<int64_t>(array.data);
+    SmallVector<int64_t> words{address, address, 0};
+    llvm::append_range(words, array.shape);
+    llvm::append_range(words, array.strides);
+    addWords(words);
+    return llvm::Error::success();
+  };
+
+  ArrayRef<int64_t> first = outputs.front().shape;
+  for (auto [description, array] : llvm::zip(info->inputs, inputs)) {
+    if (llvm::Error failed = addArray(description, array))
+      return std::move(failed);
+    bool perToken = description.role == "token";
+    int64_t heads = array.shape[perToken ? 2 : 0];
+    if (perToken && ArrayRef(array.shape).take_front(2) != first.take_front(2))
+      return error("'" + Twine(description.name) + "' has the shape " + stringifyShape(array.shape) + " but '" +
+                   info->outputs.front().name + "' has " + stringifyShape(first) + ": B and T must agree");
+    if (heads == 0 ? first[2] != 0 : first[2] % heads != 0)
+      return error("'" + Twine(description.name) + "' has " + Twine(heads) + " heads, which does not divide " +
+                   Twine(first[2]));
+  }
+  for (auto [description, array] : llvm::zip(info->outputs, outputs)) {
+    if (llvm::Error failed = addArray(description, array))
+      return std::move(failed);
+    if (ArrayRef(array.shape).take_front(3) != first.take_front(3))
+      return error("'" + Twine(description.name) + "' must have the B, T and H of '" + info->outputs.front().name +
+                   "'");
+  }
+  int64_t initialMask = 0, finalMask = 0;
+  for (unsigned i = 0, e = info->states.size(); i < e; ++i) {
+    const ArrayInfo &description = info->states[i];
+    auto addState = [&](const std::optional<Array> &array, int64_t &mask) -> llvm::Error {
+      if (!array) {
+        addWords(SmallVector<int64_t>(3 + 2 * (description.leading + description.sizes.size()), 0));
+        return llvm::Error::success();
+      }
+      mask |= int64_t(1) << i;
+      if (llvm::Error failed = addArray(description, *array))
+        return failed;
+      if (array->shape[0] != first[0] || array->shape[1] != first[2])
+        return error("'" + Twine(description.name) + "' must have the B and H of '" + info->outputs.front().name + "'");
+      return llvm::Error::success();
+    };
+    StateArrays none;
+    const StateArrays &given = states.empty() ? none : states[i];
+    if (llvm::Error failed = addState(given.initial, initialMask))
+      return std::move(failed);
+    if (llvm::Error failed = addState(given.final, finalMask))
+      return std::move(failed);
+  }
+  addWords(initialMask);
+  addWords(finalMask);
+  addWords(threads);
+  return call;
+}
+
+llvm::Error Engine::run(StringRef kernel, ArrayRef<Array> inputs, ArrayRef<Array> outputs, ArrayRef<StateArrays> states,
+                        int64_t threads) const {
+  llvm::Expected<KernelCall> call = prepare(kernel, inputs, outputs, states, threads);
+  if (!call)
+    return call.takeError();
+  (*call)();
+  return llvm::Error::success();
+}

@@ -1,0 +1,119 @@
+//===- Pipelines.cpp - From a chunk body to the LLVM dialect ----------------------------------------------------*- C++
+//-*-===//
+
+#include "rondo/Target/Pipelines.h"
+
+#include "rondo/Conversion/Passes.h"
+
+#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
+#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
+#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
+#include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
+#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
+#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
+#include "mlir/Conversion/OpenMPToLLVM/ConvertOpenMPToLLVM.h"
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
+#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
+#include "mlir/Dialect/Affine/IR/AffineOps.h"
+#include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
+#include "mlir/Dialect/ControlFlow/IR/ControlFlow.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
+#include "mlir/Dialect/Linalg/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Linalg/Transforms/SubsetInsertionOpInterfaceImpl.h"
+#include "mlir/Dialect/MemRef/Transforms/Passes.h"
+#include "mlir/Dialect/OpenMP/OpenMPDialect.h"
+#include "mlir/Dialect/SCF/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/IR/TensorInferTypeOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Dialect/Tensor/Transforms/SubsetInsertionOpInterfaceImpl.h"
+#include "mlir/Dialect/UB/IR/UBOps.h"
+#include "mlir/Dialect/Vector/Transforms/BufferizableOpInterfaceImpl.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Target/LLVMIR/Dialect/Builtin/BuiltinToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/LLVMIR/LLVMToLLVMIRTranslation.h"
+#include "mlir/Target/LLVMIR/Dialect/OpenMP/OpenMPToLLVMIRTranslation.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace rondo;
+
+void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
+  OpPassManager &body = pm.nest<func::FuncOp>();
+  body.addPass(createRondoLowerDecay());
+  body.addPass(createRondoLowerSolve());
+  body.addPass(createRondoLowerScan());
+  RondoBuildKernelOptions kernel;
+  kernel.dtype = options.dtype;
+  kernel.dtypes.assign(options.dtypes.begin(), options.dtypes.end());
+  kernel.block = options.block;
+  pm.addPass(createRondoBuildKernel(kernel));
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  function.addPass(createCSEPass());
+  function.addPass(createRondoFuseElementwise());
+  function.addPass(createRondoBufferizeKernel());
+  function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+  function.addPass(createRondoPlanScratch());
+}
+
+void rondo::buildToLLVMPipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  RondoVectorizeOptions vectors;
+  vectors.vectorWidth = options.vectorBits;
+  function.addPass(createRondoVectorize(vectors));
+  function.addPass(createRondoApproximateMath());
+  function.addPass(memref::createExpandStridedMetadataPass());
+  function.addPass(createLowerAffinePass());
+  function.addPass(createSCFToControlFlowPass());
+  function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+  ConvertToLLVMPassOptions conversion;
+  conversion.allowPatternRollback = false;
+  pm.addPass(createConvertToLLVMPass(conversion));
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void rondo::buildCpuPipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
+  buildBufferizePipeline(pm, options);
+  buildToLLVMPipeline(pm, options);
+}
+
+void rondo::registerCpuPipelines() {
+  PassPipelineRegistration<CpuPipelineOptions>("rondo-bufferize", "Chunk bodies to kernels on memrefs",
+                                               buildBufferizePipeline);
+  PassPipelineRegistration<CpuPipelineOptions>("rondo-to-llvm", "Kernels on memrefs to the LLVM dialect",
+                                               buildToLLVMPipeline);
+  PassPipelineRegistration<CpuPipelineOptions>("rondo-cpu", "Chunk bodies to the LLVM dialect", buildCpuPipeline);
+}
+
+void rondo::registerCpuDialects(DialectRegistry &registry) {
+  registry
+      .insert<affine::AffineDialect, arith::ArithDialect, bufferization::BufferizationDialect, cf::ControlFlowDialect,
+              func::FuncDialect, linalg::LinalgDialect, LLVM::LLVMDialect, math::MathDialect, memref::MemRefDialect,
+              omp::OpenMPDialect, scf::SCFDialect, tensor::TensorDialect, ub::UBDialect, vector::VectorDialect>();
+
+  arith::registerBufferizableOpInterfaceExternalModels(registry);
+  linalg::registerBufferizableOpInterfaceExternalModels(registry);
+  linalg::registerSubsetOpInterfaceExternalModels(registry);
+  scf::registerBufferizableOpInterfaceExternalModels(registry);
+  tensor::registerBufferizableOpInterfaceExternalModels(registry);
+  tensor::registerInferTypeOpInterfaceExternalModels(registry);
+  tensor::registerSubsetOpInterfaceExternalModels(registry);
+  vector::registerBufferizableOpInterfaceExternalModels(registry);
+
+  arith::registerConvertArithToLLVMInterface(registry);
+  cf::registerConvertControlFlowToLLVMInterface(registry);
+  index::registerConvertIndexToLLVMInterface(registry);
+  registerConvertFuncToLLVMInterface(registry);
+  registerConvertMathToLLVMInterface(registry);
+  registerConvertMemRefToLLVMInterface(registry);
+  registerConvertOpenMPToLLVMInterface(registry);
+  ub::registerConvertUBToLLVMInterface(registry);
+  vector::registerConvertVectorToLLVMInterface(registry);
+
+  registerBuiltinDialectTranslation(registry);
+  registerLLVMDialectTranslation(registry);
+  registerOpenMPDialectTranslation(registry);
+}
