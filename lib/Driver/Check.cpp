@@ -1,0 +1,91 @@
+//===- Check.cpp - `rondoc check`: a kernel against its meaning -----------------------------------------*- C++ -*-===//
+
+#include "rondo/Interpreter/Check.h"
+#include "rondo/Driver/Driver.h"
+#include "rondo/Driver/Execute.h"
+#include "rondo/Transforms/Specialize.h"
+#include "llvm/Support/Format.h"
+
+using namespace mlir;
+using namespace llvm;
+
+namespace rondo::driver {
+
+/// Around the chunk: one token, one less than a chunk, exactly one, one more, and several with a rest.
+static std::vector<int64_t> defaultLengths(int64_t chunk) {
+  return {1, 2, std::max<int64_t>(1, chunk - 1), chunk, chunk + 1, 3 * chunk + 7};
+}
+
+static LogicalResult checkStages(const Options &options) {
+  Stopwatch stopwatch(options.verbose);
+  std::unique_ptr<Source> source = Source::load(options);
+  MixerOp mixer = source ? source->keepMixer(options) : MixerOp();
+  if (!mixer)
+    return failure();
+  FailureOr<Generators> generators = parseCheckComments(source->getSources(), source->getModule());
+  if (failed(generators))
+    return failure();
+  Signature signature(mixer);
+  constexpr int64_t kDefaultSize = 64;
+  FailureOr<StringMap<int64_t>> sizes = getSizes(signature, options, kDefaultSize);
+  if (failed(sizes) || failed(checkTypes(signature, options)))
+    return failure();
+
+  // The build replaces the mixer; the interpreter needs it.
+  OwningOpRef<ModuleOp> kept = source->getModule().clone();
+  MixerOp meaning = *kept->getOps<MixerOp>().begin();
+  if (failed(specialize(meaning, *sizes)))
+    return failure();
+  std::unique_ptr<Engine> engine = createEngine(*source, mixer, {*sizes}, options, stopwatch);
+  if (!engine)
+    return failure();
+
+  CheckCase checkCase;
+  checkCase.type = *parseElementType(options.dtype);
+  bool narrow = checkCase.type != ElementType::f32;
+  for (const auto &[name, type] : options.dtypes) {
+    checkCase.types[name] = *parseElementType(type);
+    narrow |= type != "f32";
+  }
+  double tolerance = options.tolerance.value_or(narrow ? 1e-2 : 1e-5), worst = 0;
+  auto kernel = [&](CheckArrays &arrays) -> Error {
+    Expected<KernelCall> call = prepareCall(*engine, signature, arrays, getThreads(options));
+    if (!call)
+      return call.takeError();
+    (*call)();
+    return Error::success();
+  };
+
+  bool allClose = true;
+  std::vector<int64_t> lengths =
+      options.lengths.empty() ? defaultLengths(engine->kernels().front().chunk) : options.lengths;
+  for (GateKind gates : getGateKinds(*generators))
+    for (int64_t length : lengths) {
+      checkCase.gates = gates;
+      checkCase.time = length;
+      checkCase.initialStates = !checkCase.initialStates;
+      ++checkCase.seed;
+      Expected<std::vector<CheckResult>> results = checkKernel(meaning, *generators, checkCase, kernel);
+      if (!results)
+        return error(toString(results.takeError()));
+      bool close = true;
+      outs() << "check gates=" << stringifyGateKind(gates) << " T=" << length
+             << " initial_states=" << (checkCase.initialStates ? "drawn" : "default");
+      for (const CheckResult &result : *results) {
+        outs() << " " << result.name << "=" << format("%.1e", result.error);
+        if (result.wrongNonFinite)
+          outs() << " (" << result.wrongNonFinite << " elements are not finite, or should not be)";
+        close &= result.isWithin(tolerance);
+        worst = std::max(worst, result.error);
+      }
+      outs() << (close ? " ok\n" : " FAILED\n");
+      allClose &= close;
+    }
+  outs() << "worst relative error " << format("%.1e, tolerance %.0e: ", worst, tolerance)
+         << (allClose ? "ok" : "FAILED") << "\n";
+  return success(allClose);
+}
+
+int check(const Options &options) { return failed(checkStages(options)); }
+
+} // namespace rondo::driver

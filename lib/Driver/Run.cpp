@@ -1,14 +1,12 @@
 //===- Run.cpp - `rondoc run`: a mixer on arrays --------------------------------------------------------*- C++ -*-===//
 
-#include "rondo/Driver/Build.h"
 #include "rondo/Driver/Driver.h"
-#include "rondo/Driver/Problem.h"
+#include "rondo/Driver/Execute.h"
 #include "rondo/Interpreter/Interpreter.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/Support/Format.h"
 #include <chrono>
 #include <cmath>
-#include <thread>
 
 using namespace mlir;
 using namespace llvm;
@@ -82,60 +80,25 @@ static LogicalResult runInterpreter(MixerOp mixer, const Problem &problem, const
   return success();
 }
 
-/// `array` as the kernel sees it.
-static Array view(NpyArray &array) {
-  Array result;
-  result.data = array.bytes.data();
-  result.dtype = array.type == ElementType::bf16  ? Dtype::BF16
-                 : array.type == ElementType::f16 ? Dtype::F16
-                                                  : Dtype::F32;
-  result.shape.assign(array.shape.begin(), array.shape.end());
-  int64_t stride = 1;
-  result.strides.resize(array.shape.size());
-  for (size_t i = array.shape.size(); i-- > 0; stride *= array.shape[i])
-    result.strides[i] = stride;
-  return result;
-}
-
 static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &signature, const Problem &problem,
                             const Options &options, Arrays &arrays, Stopwatch &stopwatch) {
-  std::optional<CpuTarget> target = getTarget(options);
-  if (!target)
-    return failure();
-  int64_t threads = options.threads ? options.threads : std::thread::hardware_concurrency();
-  BuildRequest request{problem.sizes, problem.batch * problem.heads, threads};
-  if (failed(build(source, mixer, Stage::llvm, request, options, *target, stopwatch)))
-    return failure();
-  Expected<std::unique_ptr<Engine>> engine = Engine::create(source.getModule(), *target);
+  int64_t threads = getThreads(options);
+  std::unique_ptr<Engine> engine =
+      createEngine(source, mixer, {problem.sizes, problem.batch * problem.heads, threads}, options, stopwatch);
   if (!engine)
-    return error(toString(engine.takeError()));
-  stopwatch.lap("codegen");
-
+    return failure();
   auto allocate = [&](const Operand &operand) {
     return NpyArray(kernelType(operand, options), problem.shape(operand));
   };
-  SmallVector<Array> inputs, outputs;
-  for (const Operand &argument : signature.arguments)
-    inputs.push_back(view(arrays.inputs[argument.name]));
   for (const Operand &output : signature.outputs)
-    outputs.push_back(view(arrays.outputs[output.name] = allocate(output)));
-  std::vector<StateArrays> states;
-  for (const Operand &state : signature.states) {
-    StateArrays &both = states.emplace_back();
-    auto initial = arrays.initialStates.find(state.name);
-    if (initial != arrays.initialStates.end())
-      both.initial = view(initial->second);
-    both.final = view(arrays.finalStates[state.name] = allocate(state));
-  }
-  const KernelInfo &kernel = (*engine)->kernels().front();
-  Expected<KernelCall> call = (*engine)->prepare(kernel.name, inputs, outputs, states, threads);
+    arrays.outputs[output.name] = allocate(output);
+  for (const Operand &state : signature.states)
+    arrays.finalStates[state.name] = allocate(state);
+  Expected<KernelCall> call = prepareCall(*engine, signature, arrays, threads);
   if (!call)
     return error(toString(call.takeError()));
   (*call)();
   stopwatch.lap("run");
-  if (options.verbose)
-    errs() << "kernel chunk=" << kernel.chunk << " scratch_bytes=" << kernel.scratchBytes
-           << " vector_bits=" << target->vectorBits() << (kernel.block.empty() ? "" : " block=" + kernel.block) << "\n";
   if (options.time)
     measure(*call, threads);
   return success();
@@ -147,6 +110,7 @@ static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &sign
 
 /// Compares with `--expect` arrays and prints one line each.
 static LogicalResult compare(const Options &options, Arrays &arrays) {
+  double tolerance = options.tolerance.value_or(1e-5);
   bool allClose = true;
   for (const auto &[name, path] : options.expect) {
     Expected<NpyArray> expected = readNpy(path);
@@ -168,9 +132,9 @@ static LogicalResult compare(const Options &options, Arrays &arrays) {
     }
     // NaN anywhere makes the comparison false: not close.
     double relative = std::sqrt(difference) / std::max(std::sqrt(reference), 1e-30);
-    bool close = relative <= options.tolerance;
+    bool close = relative <= tolerance;
     allClose &= close;
-    outs() << format("expect %s relative_error=%.3e tolerance=%.0e ", name.c_str(), relative, options.tolerance)
+    outs() << format("expect %s relative_error=%.3e tolerance=%.0e ", name.c_str(), relative, tolerance)
            << (close ? "ok" : "FAILED") << "\n";
   }
   return success(allClose);

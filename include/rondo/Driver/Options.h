@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,7 +33,8 @@ struct Options {
 
   // Arrays, name to path.
   std::map<std::string, std::string> in, out, stateIn, stateOut, expect;
-  double tolerance = 1e-5;
+  /// The largest relative error to accept; each command has its own default.
+  std::optional<double> tolerance;
 
   // What to do around a run.
   int64_t threads = 0;

@@ -4,14 +4,13 @@
 #define RONDO_DRIVER_PROBLEM_H
 
 #include "rondo/Driver/Source.h"
+#include "rondo/Interpreter/Check.h"
 #include "rondo/Support/Npy.h"
 
 namespace rondo::driver {
 
 /// The arrays of one run, by name.
-struct Arrays {
-  llvm::StringMap<NpyArray> inputs, initialStates, outputs, finalStates;
-};
+using Arrays = CheckArrays;
 
 /// The run-time and compile-time sizes of one run.
 struct Problem {

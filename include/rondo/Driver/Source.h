@@ -37,6 +37,7 @@ public:
 
   mlir::ModuleOp getModule() { return *module; }
   mlir::MLIRContext &getContext() { return context; }
+  const llvm::SourceMgr &getSources() const { return sources; }
   llvm::SmallVector<MixerOp> getMixers();
   /// The mixer that the options name, or the only one. Null after an error.
   MixerOp chooseMixer(const Options &options);

@@ -1,0 +1,64 @@
+//===- Execute.cpp - A compiled mixer in this process ---------------------------------------------------*- C++ -*-===//
+
+#include "rondo/Driver/Execute.h"
+#include <thread>
+
+using namespace mlir;
+using namespace llvm;
+
+namespace rondo::driver {
+
+int64_t getThreads(const Options &options) {
+  return options.threads ? options.threads : std::max(1u, std::thread::hardware_concurrency());
+}
+
+std::unique_ptr<Engine> createEngine(Source &source, MixerOp mixer, const BuildRequest &request, const Options &options,
+                                     Stopwatch &stopwatch) {
+  std::optional<CpuTarget> target = getTarget(options);
+  if (!target || failed(build(source, mixer, Stage::llvm, request, options, *target, stopwatch)))
+    return nullptr;
+  Expected<std::unique_ptr<Engine>> engine = Engine::create(source.getModule(), *target);
+  if (!engine) {
+    (void)error(toString(engine.takeError()));
+    return nullptr;
+  }
+  stopwatch.lap("codegen");
+  if (options.verbose) {
+    const KernelInfo &kernel = (*engine)->kernels().front();
+    errs() << "kernel chunk=" << kernel.chunk << " scratch_bytes=" << kernel.scratchBytes
+           << " vector_bits=" << target->vectorBits() << (kernel.block.empty() ? "" : " block=" + kernel.block) << "\n";
+  }
+  return std::move(*engine);
+}
+
+/// `array` as the kernel sees it.
+static Array view(NpyArray &array) {
+  Array result;
+  result.data = array.bytes.data();
+  result.dtype = *parseDtype(elementTypeName(array.type));
+  result.shape.assign(array.shape.begin(), array.shape.end());
+  int64_t stride = 1;
+  result.strides.resize(array.shape.size());
+  for (size_t i = array.shape.size(); i-- > 0; stride *= array.shape[i])
+    result.strides[i] = stride;
+  return result;
+}
+
+static std::optional<Array> viewIfPresent(StringMap<NpyArray> &arrays, StringRef name) {
+  auto found = arrays.find(name);
+  return found == arrays.end() ? std::nullopt : std::optional(view(found->second));
+}
+
+Expected<KernelCall> prepareCall(const Engine &engine, const Signature &signature, Arrays &arrays, int64_t threads) {
+  SmallVector<Array, 8> inputs, outputs;
+  for (const Operand &argument : signature.arguments)
+    inputs.push_back(view(arrays.inputs[argument.name]));
+  for (const Operand &output : signature.outputs)
+    outputs.push_back(view(arrays.outputs[output.name]));
+  std::vector<StateArrays> states;
+  for (const Operand &state : signature.states)
+    states.push_back({viewIfPresent(arrays.initialStates, state.name), viewIfPresent(arrays.finalStates, state.name)});
+  return engine.prepare(engine.kernels().front().name, inputs, outputs, states, threads);
+}
+
+} // namespace rondo::driver
