@@ -3,7 +3,7 @@
 
 #include "rondo/Interpreter/Interpreter.h"
 #include "Steps.h"
-#include "llvm/ADT/StringExtras.h"
+#include "rondo/Support/Npy.h"
 #include <algorithm>
 #include <atomic>
 #include <thread>
@@ -57,10 +57,6 @@ private:
   std::vector<Binding> tokens, params, results, states;
 };
 } // namespace
-
-static std::string shapeText(ArrayRef<int64_t> shape) {
-  return "[" + llvm::join(llvm::map_range(shape, [](int64_t size) { return std::to_string(size); }), ", ") + "]";
-}
 
 /// The sizes come from the arrays: B and T from the first token argument, H is the largest number of heads.
 LogicalResult Run::findExtent(const llvm::StringMap<Tensor> &inputs, const llvm::StringMap<Tensor> &initialStates) {

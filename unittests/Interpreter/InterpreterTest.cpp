@@ -1,10 +1,11 @@
-//===- InterpreterTest.cpp - The interpreter against values worked out by hand ----------------------------------------===//
+//===- InterpreterTest.cpp - The interpreter against values worked out by hand
+//----------------------------------------===//
 
 #include "rondo/Interpreter/Interpreter.h"
 #include "mlir/IR/BuiltinOps.h"
 #include "mlir/Parser/Parser.h"
-#include <gtest/gtest.h>
 #include <cmath>
+#include <gtest/gtest.h>
 
 using namespace mlir;
 using namespace rondo;
@@ -167,7 +168,8 @@ TEST_F(InterpreterTest, Matmul) {
 }
 
 TEST_F(InterpreterTest, ReduceCumsumConcat) {
-  EXPECT_EQ(evaluate("%o = rondo.reduce sum %x : !rondo.val<2,2> -> !rondo.val<>", "", "2,2", {1, 2, 3, 4}), Values{10});
+  EXPECT_EQ(evaluate("%o = rondo.reduce sum %x : !rondo.val<2,2> -> !rondo.val<>", "", "2,2", {1, 2, 3, 4}),
+            Values{10});
   EXPECT_EQ(evaluate("%o = rondo.reduce max %x : !rondo.val<3> -> !rondo.val<>", "", "3", {1, 5, 3}), Values{5});
   EXPECT_EQ(evaluate("%o = rondo.reduce min %x : !rondo.val<3> -> !rondo.val<>", "", "3", {4, 5, 3}), Values{3});
   EXPECT_EQ(evaluate("%o = rondo.cumsum %x : !rondo.val<3>", "3", "3", {1, 5, 3}), (Values{1, 6, 9}));
@@ -178,8 +180,8 @@ TEST_F(InterpreterTest, ReduceCumsumConcat) {
 
 TEST_F(InterpreterTest, RotateTurnsPairsOfRows) {
   double s = std::sqrt(0.5), quarter = std::acos(0.0);
-  Values o = evaluate("%o = rondo.rotate %x, %y : !rondo.val<4>, !rondo.val<2> -> !rondo.val<4>", "4", "4", {1, 0, 1, 0},
-                      "2", {quarter, quarter / 2});
+  Values o = evaluate("%o = rondo.rotate %x, %y : !rondo.val<4>, !rondo.val<2> -> !rondo.val<4>", "4", "4",
+                      {1, 0, 1, 0}, "2", {quarter, quarter / 2});
   Values expected = {0, 1, s, s};
   for (int i = 0; i < 4; ++i)
     EXPECT_NEAR(o[i], expected[i], 1e-15);
@@ -353,7 +355,8 @@ TEST_F(InterpreterTest, WrongArrays) {
   EXPECT_EQ(error(with("g", {1, 3, 2, 1})), "argument 'g' has shape [1, 3, 2, 1], expected 3 dimensions");
   EXPECT_EQ(error(with("v", {1, 3, 2, 5})), "argument 'v' has shape [1, 3, 2, 5], expected [1, 3, 2, 1]");
   EXPECT_EQ(error(with("v", {1, 4, 2, 1})), "argument 'v' has shape [1, 4, 2, 1], expected [1, 3, 2, 1]");
-  EXPECT_EQ(error(with("v", {1, 3, 3, 1})), "argument 'q' has 2 heads, which does not divide the 3 heads of the others");
+  EXPECT_EQ(error(with("v", {1, 3, 3, 1})),
+            "argument 'q' has 2 heads, which does not divide the 3 heads of the others");
   EXPECT_EQ(error(good, {{"S", Tensor({1, 2, 2, 2})}}),
             "initial state 'S' has shape [1, 2, 2, 2], expected [1, 2, 2, 1]");
 }

@@ -1,4 +1,5 @@
-//===- DimTest.cpp - Sizes as polynomials of names -------------------------------------------------------------------===//
+//===- DimTest.cpp - Sizes as polynomials of names
+//-------------------------------------------------------------------===//
 
 #include "rondo/Support/Dim.h"
 #include <gtest/gtest.h>
