@@ -1,7 +1,7 @@
-//===- LowerScan.cpp - Scans and short chunks to loops
-//------------------------------------------------------------------===//
+//===- LowerScan.cpp - Scans and short chunks to loops ------------------------------------------------------------===//
 
 #include "LowerChunk.h"
+#include "mlir/Dialect/Bufferization/IR/Bufferization.h"
 #include "mlir/IR/IRMapping.h"
 #include "rondo/Conversion/Passes.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
@@ -58,8 +58,9 @@ static void lowerScan(chunk::ScanOp op) {
   Block &body = op.getBody().front();
   unsigned numStacked = op.getNumStackedResults();
   Values init;
+  // Allocations, because equal `tensor.empty`s would be merged and the loop writes all stacked results at once.
   for (Value stacked : op.getResults().take_front(numStacked))
-    init.push_back(b.empty(TensorBuilder::shapeOf(stacked)));
+    init.push_back(bufferization::AllocTensorOp::create(b, cast<RankedTensorType>(stacked.getType()), ValueRange()));
   llvm::append_range(init, op.getStates());
 
   Values results = b.loop(b.index(0), op.getCount(), 1, init, [&](Value t, ValueRange values) -> Values {
@@ -90,9 +91,15 @@ static void lowerScan(chunk::ScanOp op) {
   op.erase();
 }
 
+/// Fills the rows in place; what somebody else still reads is copied whole before, because bufferization would copy the rows
+/// to fill alone, to a buffer of dynamic size.
 static void lowerKeepRows(chunk::KeepRowsOp op) {
   TensorBuilder b(op);
-  op.replaceAllUsesWith(b.fillRowsFrom(op.getOperand(), op.getCount(), op.getFill().convertToFloat()));
+  Value tensor = op.getOperand();
+  Operation *def = tensor.getDefiningOp();
+  if (!def || !tensor.hasOneUse() || isa<tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(def))
+    tensor = linalg::CopyOp::create(b, tensor, b.empty(TensorBuilder::shapeOf(tensor))).getResult(0);
+  op.replaceAllUsesWith(b.fillRowsFrom(tensor, op.getCount(), op.getFill().convertToFloat()));
   op.erase();
 }
 
