@@ -1,5 +1,4 @@
-//===- BufferizeKernel.cpp - Tensors to buffers -----------------------------------------------------------------*- C++
-//-*-===//
+//===- BufferizeKernel.cpp - Tensors to buffers ---------------------------------------------------------*- C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"
 

@@ -1,4 +1,4 @@
-//===- FuseElementwise.cpp - Compute elementwise values where they are used ---------------------------------------*-
+//===- FuseElementwise.cpp - Compute elementwise values where they are used -----------------------------*- C++ -*-===//
 //C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"

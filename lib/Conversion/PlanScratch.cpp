@@ -1,4 +1,4 @@
-//===- PlanScratch.cpp - Local buffers to one arena a thread -------------------------------------------------------*-
+//===- PlanScratch.cpp - Local buffers to one arena a thread --------------------------------------------*- C++ -*-===//
 //C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"

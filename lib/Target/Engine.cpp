@@ -1,5 +1,4 @@
-//===- Engine.cpp - Machine code from a compiled kernel ---------------------------------------------------------*- C++
-//-*-===//
+//===- Engine.cpp - Machine code from a compiled kernel -------------------------------------------------*- C++ -*-===//
 
 #include "rondo/Target/Engine.h"
 

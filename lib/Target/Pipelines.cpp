@@ -1,5 +1,4 @@
-//===- Pipelines.cpp - From a chunk body to the LLVM dialect ----------------------------------------------------*- C++
-//-*-===//
+//===- Pipelines.cpp - From a chunk body to the LLVM dialect --------------------------------------------*- C++ -*-===//
 
 #include "rondo/Target/Pipelines.h"
 
