@@ -198,6 +198,28 @@ Obstacle checkAffine(const Phase &phase, Value value) {
   return {op, "it is nonlinear in itself"};
 }
 
+/// Where a cycle through whole states is not linear and elementwise, the operation that is to blame.
+Obstacle blame(const Phase &phase, Obstacle otherwise) {
+  Obstacle mixing;
+  for (Operation *op : phase.members) {
+    if (auto unary = dyn_cast<UnaryOp>(op); unary && unary.getKind() != UnaryKind::neg)
+      return {op, "it is nonlinear in itself"};
+    if (auto binary = dyn_cast<BinaryOp>(op)) {
+      BinaryKind kind = binary.getKind();
+      bool right = isInside(phase, binary.getRhs()), both = right && isInside(phase, binary.getLhs());
+      bool linear = kind == BinaryKind::add || kind == BinaryKind::sub || (kind == BinaryKind::mul && !both) ||
+                    (kind == BinaryKind::div && !right);
+      if (!linear)
+        return {op, "it is nonlinear in itself"};
+    }
+    if (isa<SelectOp>(op))
+      return {op, "it is nonlinear in itself"};
+    if (!mixing && isa<MatmulOp, ReduceOp, CumsumOp, ConcatOp>(op))
+      mixing = {op, "every element depends on others (a dense transition)"};
+  }
+  return mixing ? mixing : otherwise;
+}
+
 Obstacle checkLinear(Phase &phase, bool transposed) {
   auto isRows = [&](Axis axis) { return (axis == Axis::rows) != transposed; };
   Transition transition;
@@ -214,12 +236,12 @@ Obstacle checkLinear(Phase &phase, bool transposed) {
   }
   for (Operation *op : phase.touches) {
     if (auto store = dyn_cast<StoreOp>(op)) {
-      // Point at the operation that is not linear where there is one.
       Operation *def = store.getValue().getDefiningOp();
-      return {def && phase.members.contains(def) ? def : op, "it is nonlinear in itself"};
+      return blame(phase, {def && phase.members.contains(def) ? def : op, "it is replaced by a value that is no sum of "
+                                                                          "decays and writes"});
     }
     if (isa<LoadOp>(op))
-      return {op, "it is used as a whole"};
+      return blame(phase, {op, "it is used as a whole"});
     if (auto decay = dyn_cast<DecayOp>(op)) {
       if (isInside(phase, decay.getFactor()))
         return {op, "its decay depends on itself"};

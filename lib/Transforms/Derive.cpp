@@ -81,7 +81,7 @@ struct Derive : rondo::impl::RondoDeriveBase<Derive> {
       return signalPassFailure();
     }
     if (chunk < 1) {
-      getOperation().emitError("a chunk has at least one token, not ") << chunk;
+      getOperation().emitError("a chunk has at least one token, not ") << int64_t(chunk);
       return signalPassFailure();
     }
     for (MixerOp mixer : llvm::to_vector(getOperation().getOps<MixerOp>()))

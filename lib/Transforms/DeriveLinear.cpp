@@ -96,8 +96,10 @@ private:
   Value readAll(ReadOp read);
   Affine affine(Value value);
   void solve();
-  Value scaleRows(Value tensor, const Lifted &factor);
   void carry();
+  bool isUsedOutside(Operation *op) const;
+  /// A read of the phase, or a value on its cycle, once the written values are known.
+  void evaluate(Value value);
 
   /// Einsum letters of the state tensors as stored, and of the kept axis ("" for vector states).
   std::string stateLetters() const {
@@ -416,12 +418,6 @@ Value Linear::readCarried(unsigned step, unsigned state, const Lifted &query, co
   return emit.materialize(scaled, true);
 }
 
-/// Every row of a tensor times a factor of its token.
-Value Linear::scaleRows(Value tensor, const Lifted &factor) {
-  Lifted value = Lifted::of(tensor, true);
-  return emit.materialize(emit.mul(value, factor), true);
-}
-
 Value Linear::readAll(ReadOp read) {
   b.setLoc(read.getLoc());
   bool contractsRows = isRows(read.getAxis());
@@ -680,6 +676,24 @@ void Linear::carry() {
     deriver.setState(op, state);
 }
 
+bool Linear::isUsedOutside(Operation *op) const {
+  return llvm::any_of(op->getUsers(), [&](Operation *user) {
+    return !phase.members.contains(user) && !(isa<WriteOp>(user) && phase.contains(user->getOperand(0)));
+  });
+}
+
+void Linear::evaluate(Value value) {
+  if (deriver.isKnown(value))
+    return;
+  Operation *op = value.getDefiningOp();
+  if (auto read = dyn_cast<ReadOp>(op))
+    return deriver.set(value, Lifted::of(readAll(read), true));
+  for (Value operand : op->getOperands())
+    if (operand.getDefiningOp() && phase.members.contains(operand.getDefiningOp()))
+      evaluate(operand);
+  deriver.set(value, emit.lift(op, [&](Value operand) { return deriver.get(operand); }));
+}
+
 void Linear::run() {
   if (phase.touches.empty())
     return;
@@ -708,18 +722,16 @@ void Linear::run() {
   prepareTable();
   prepareRotation();
   solve();
+  // The written values are known now; what else of the phase the rest of the mixer uses follows from the reads.
+  for (Write &write : writes)
+    if (valueOf(write.op).getDefiningOp() && phase.members.contains(valueOf(write.op).getDefiningOp()))
+      deriver.set(valueOf(write.op), Lifted::of(write.values, true));
   for (Operation *op : phase.touches)
-    if (auto read = dyn_cast<ReadOp>(op))
-      if (!phase.members.contains(op) || !llvm::all_of(read.getResult().getUsers(), [&](Operation *user) {
-            return phase.members.contains(user) || isa<WriteOp>(user);
-          }))
-        deriver.set(read.getResult(), Lifted::of(readAll(read), true));
-  // Values on the cycle that the rest of the mixer uses follow from the reads as usual.
+    if (isa<ReadOp>(op) && isUsedOutside(op))
+      evaluate(op->getResult(0));
   for (Operation *op : phase.members)
-    if (!isa<ReadOp>(op) && llvm::any_of(op->getUsers(), [&](Operation *user) {
-          return !phase.members.contains(user) && !phase.contains(user->getOperand(0));
-        }))
-      llvm::report_fatal_error("a value inside a linear phase is used outside of it");
+    if (isUsedOutside(op))
+      evaluate(op->getResult(0));
   carry();
 }
 } // namespace

@@ -18,6 +18,7 @@ public:
   /// The value of every token of the chunk.
   Lifted get(mlir::Value value);
   void set(mlir::Value value, const Lifted &lifted) { values[value] = lifted; }
+  bool isKnown(mlir::Value value) const { return values.contains(value); }
   /// The state before the chunk, and after it once its phase has run.
   mlir::Value getState(StateOp state) const { return states.lookup(state); }
   void setState(StateOp state, mlir::Value tensor) { states[state] = tensor; }

@@ -20,7 +20,7 @@ namespace {
 /// factors are 1.
 struct StateTerm {
   LoadOp load;
-  Value scalar, rows, cols, theta;
+  Value scalar, rows, cols, full, theta;
 };
 
 /// key value^T; for a vector state `value` is a scalar.
@@ -95,8 +95,12 @@ bool Raiser::scale(Sum &sum, Value factor, unsigned begin, unsigned outerBegin) 
     isScalar = true;
   }
   bool isVectorState = store.getState().getType().getRank() == 1;
-  if (!isScalar && !isVectorState && !(broadcast && broadcast.getAxis()))
-    return false;
+  if (!isScalar && !isVectorState && !(broadcast && broadcast.getAxis())) {
+    // A factor for each element.
+    for (StateTerm &term : MutableArrayRef(sum.states).drop_front(begin))
+      term.full = mul(term.full, factor);
+    return sum.outers.size() == outerBegin;
+  }
   bool rows = isVectorState || (!isScalar && *broadcast.getAxis() == Axis::rows);
   if (!isScalar && !isVectorState)
     factor = broadcast.getOperand();
@@ -118,7 +122,7 @@ bool Raiser::expand(Value value, Sum &sum) {
   if (auto load = dyn_cast_or_null<LoadOp>(def); load && containsLoad(value)) {
     if (!isFresh(load))
       return false;
-    sum.states.push_back({load, {}, {}, {}, {}});
+    sum.states.push_back({load, {}, {}, {}, {}, {}});
     return true;
   }
   bool isVectorState = store.getState().getType().getRank() == 1;
@@ -151,7 +155,7 @@ bool Raiser::expand(Value value, Sum &sum) {
     if (!expand(rotate.getOperand(), sum) || sum.outers.size() != outerBegin || sum.states.size() != begin + 1)
       return false;
     StateTerm &term = sum.states.back();
-    if (term.theta || term.rows || (isVectorState && term.rows))
+    if (term.theta || term.rows || term.full)
       return false;
     term.theta = rotate.getTheta();
     return true;
@@ -196,15 +200,10 @@ bool Raiser::expand(Value value, Sum &sum) {
     return true;
   }
   case BinaryKind::mul: {
-    // A scalar, or a vector spread over a matrix, times a linear expression.
-    auto isFactor = [&](Value v) {
-      if (containsLoad(v))
-        return false;
-      return cast<ValueType>(v.getType()).isScalar() || v.getDefiningOp<BroadcastOp>() || isVectorState;
-    };
-    if (isFactor(binary.getLhs()) && expand(binary.getRhs(), sum))
+    // A scalar, a vector spread over a matrix, or a matrix elementwise, times a linear expression.
+    if (!containsLoad(binary.getLhs()) && expand(binary.getRhs(), sum))
       return scale(sum, binary.getLhs(), begin, outerBegin);
-    if (isFactor(binary.getRhs()) && expand(binary.getLhs(), sum))
+    if (!containsLoad(binary.getRhs()) && expand(binary.getLhs(), sum))
       return scale(sum, binary.getRhs(), begin, outerBegin);
     return false;
   }
@@ -234,11 +233,12 @@ bool Raiser::raise() {
   bool linear = expand(store.getValue(), sum);
   for (StateTerm &term : sum.states) {
     if (term.load.getState() != state) {
-      linear &= !term.rows && !term.cols && !term.theta;
+      linear &= !term.rows && !term.cols && !term.full && !term.theta;
       others.push_back(term);
     } else if (!own.load) {
       own = term;
-    } else if (!own.rows && !own.cols && !own.theta && !term.rows && !term.cols && !term.theta) {
+    } else if (!own.rows && !own.cols && !own.full && !own.theta && !term.rows && !term.cols && !term.full &&
+               !term.theta) {
       // a S + b S
       own.scalar = BinaryOp::create(builder, store.getLoc(), ValueType::get(builder.getContext(), {}), BinaryKind::add,
                                     own.scalar ? own.scalar : one(), term.scalar ? term.scalar : one());
@@ -265,6 +265,8 @@ bool Raiser::raise() {
     DecayOp::create(builder, locOf(own.rows), state, own.rows, axis(Axis::rows));
   if (own.cols)
     DecayOp::create(builder, locOf(own.cols), state, own.cols, axis(Axis::cols));
+  if (own.full)
+    DecayOp::create(builder, locOf(own.full), state, own.full, AxisAttr());
   for (StateTerm &term : others)
     AccumulateOp::create(builder, loc, state, term.scalar ? term.scalar : one(), term.load.getState());
   for (OuterTerm &term : sum.outers)
