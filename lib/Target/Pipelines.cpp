@@ -4,16 +4,7 @@
 
 #include "rondo/Conversion/Passes.h"
 
-#include "mlir/Conversion/ArithToLLVM/ArithToLLVM.h"
-#include "mlir/Conversion/ControlFlowToLLVM/ControlFlowToLLVM.h"
-#include "mlir/Conversion/FuncToLLVM/ConvertFuncToLLVM.h"
-#include "mlir/Conversion/IndexToLLVM/IndexToLLVM.h"
-#include "mlir/Conversion/MathToLLVM/MathToLLVM.h"
-#include "mlir/Conversion/MemRefToLLVM/MemRefToLLVM.h"
-#include "mlir/Conversion/OpenMPToLLVM/ConvertOpenMPToLLVM.h"
 #include "mlir/Conversion/Passes.h"
-#include "mlir/Conversion/UBToLLVM/UBToLLVM.h"
-#include "mlir/Conversion/VectorToLLVM/ConvertVectorToLLVM.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
 #include "mlir/Dialect/Arith/Transforms/BufferizableOpInterfaceImpl.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"
@@ -40,6 +31,8 @@ using namespace rondo;
 
 void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
   OpPassManager &body = pm.nest<func::FuncOp>();
+  // Equal values become one before they get buffers that are overwritten, not after.
+  body.addPass(createCSEPass());
   body.addPass(createRondoLowerDecay());
   body.addPass(createRondoLowerSolve());
   body.addPass(createRondoLowerScan());
@@ -49,7 +42,6 @@ void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &
   kernel.block = options.block;
   pm.addPass(createRondoBuildKernel(kernel));
   OpPassManager &function = pm.nest<func::FuncOp>();
-  function.addPass(createCSEPass());
   function.addPass(createRondoFuseElementwise());
   function.addPass(createRondoBufferizeKernel());
   function.addPass(createCanonicalizerPass());
@@ -68,9 +60,9 @@ void rondo::buildToLLVMPipeline(OpPassManager &pm, const CpuPipelineOptions &opt
   function.addPass(createSCFToControlFlowPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
-  ConvertToLLVMPassOptions conversion;
-  conversion.allowPatternRollback = false;
-  pm.addPass(createConvertToLLVMPass(conversion));
+  // Masks and vectors of more than one dimension are rewritten only by the pass, not by the dialect's conversion interface.
+  pm.addPass(createConvertVectorToLLVMPass());
+  pm.addPass(createRondoConvertToLLVM());
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
 
@@ -101,16 +93,6 @@ void rondo::registerCpuDialects(DialectRegistry &registry) {
   tensor::registerInferTypeOpInterfaceExternalModels(registry);
   tensor::registerSubsetOpInterfaceExternalModels(registry);
   vector::registerBufferizableOpInterfaceExternalModels(registry);
-
-  arith::registerConvertArithToLLVMInterface(registry);
-  cf::registerConvertControlFlowToLLVMInterface(registry);
-  index::registerConvertIndexToLLVMInterface(registry);
-  registerConvertFuncToLLVMInterface(registry);
-  registerConvertMathToLLVMInterface(registry);
-  registerConvertMemRefToLLVMInterface(registry);
-  registerConvertOpenMPToLLVMInterface(registry);
-  ub::registerConvertUBToLLVMInterface(registry);
-  vector::registerConvertVectorToLLVMInterface(registry);
 
   registerBuiltinDialectTranslation(registry);
   registerLLVMDialectTranslation(registry);
