@@ -26,9 +26,12 @@ Value TensorBuilder::fill(Value tensor, double value) {
 }
 
 Value TensorBuilder::fillRowsFrom(Value tensor, Value from, double value) {
-  Value size = arith::SubIOp::create(*this, index(shapeOf(tensor)[0]), from);
-  Span tail{from, size};
-  return setSlice(tensor, tail, fill(slice(tensor, tail), value));
+  // Row by row, so that every part has a static size (a copy, where bufferization needs one, is of the whole tensor).
+  return loop(from, index(shapeOf(tensor)[0]), 1, tensor, [&](Value t, ValueRange values) -> Values {
+    if (shapeOf(tensor).size() == 1)
+      return {setElement(values[0], t, number(value))};
+    return {setRow(values[0], {t}, fill(row(values[0], {t}), value))};
+  })[0];
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
