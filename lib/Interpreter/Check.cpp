@@ -159,11 +159,11 @@ CheckArrays rondo::drawArrays(MixerOp mixer, const Generators &generators, const
 //===----------------------------------------------------------------------===//
 
 /// Compares one array [B, T, H] + shape (T = 1 for states), each batch entry and head by itself.
-static CheckResult compare(StringRef name, bool isState, const NpyArray &array, const Tensor &expected) {
+static CheckResult compare(StringRef name, bool isState, const NpyArray &array, const NpyArray &expected) {
   CheckResult result;
   result.name = name.str();
   result.isState = isState;
-  std::vector<double> values = array.toDoubles();
+  std::vector<double> values = array.toDoubles(), expectedValues = expected.toDoubles();
   int64_t B = expected.shape[0], T = isState ? 1 : expected.shape[1], H = expected.shape[isState ? 1 : 2];
   int64_t size = Tensor::numElements(ArrayRef<int64_t>(expected.shape).drop_front(isState ? 2 : 3));
   for (int64_t b = 0; b < B; ++b)
@@ -172,7 +172,7 @@ static CheckResult compare(StringRef name, bool isState, const NpyArray &array, 
       for (int64_t t = 0; t < T; ++t)
         for (int64_t i = 0; i < size; ++i) {
           int64_t at = ((b * T + t) * H + h) * size + i;
-          double x = values[at], y = expected.data[at];
+          double x = values[at], y = expectedValues[at];
           if (!std::isfinite(x) || !std::isfinite(y)) {
             result.wrongNonFinite += x != y && !(std::isnan(x) && std::isnan(y));
             continue;
@@ -198,19 +198,33 @@ static llvm::StringMap<Tensor> toTensors(const llvm::StringMap<NpyArray> &arrays
   return tensors;
 }
 
-llvm::Expected<std::vector<CheckResult>> rondo::compareWithInterpreter(MixerOp mixer, const CheckArrays &arrays) {
+llvm::Expected<CheckArrays> rondo::interpretArrays(MixerOp mixer, const CheckArrays &arrays) {
   llvm::StringMap<Tensor> outputs, finalStates;
   std::string error;
   if (failed(interpret(mixer, toTensors(arrays.inputs), toTensors(arrays.initialStates), outputs, finalStates, error)))
     return llvm::createStringError(error);
+  CheckArrays result = arrays;
+  auto store = [](const llvm::StringMap<Tensor> &from, llvm::StringMap<NpyArray> &to) {
+    for (const auto &entry : from)
+      to[entry.first()] = NpyArray::fromDoubles(entry.second.data, entry.second.shape, ElementType::f64);
+  };
+  store(outputs, result.outputs);
+  store(finalStates, result.finalStates);
+  return result;
+}
+
+llvm::Expected<std::vector<CheckResult>> rondo::compareWithInterpreter(MixerOp mixer, const CheckArrays &arrays) {
+  llvm::Expected<CheckArrays> expected = interpretArrays(mixer, arrays);
+  if (!expected)
+    return expected.takeError();
   std::vector<CheckResult> results;
   for (unsigned i = 0; i < mixer.getNumResults(); ++i) {
     StringRef name = mixer.getResultName(i);
-    results.push_back(compare(name, /*isState=*/false, arrays.outputs.find(name)->second, outputs[name]));
+    results.push_back(compare(name, /*isState=*/false, arrays.outputs.lookup(name), expected->outputs[name]));
   }
   for (StateOp state : mixer.getStates()) {
     StringRef name = state.getName();
-    results.push_back(compare(name, /*isState=*/true, arrays.finalStates.find(name)->second, finalStates[name]));
+    results.push_back(compare(name, /*isState=*/true, arrays.finalStates.lookup(name), expected->finalStates[name]));
   }
   return results;
 }

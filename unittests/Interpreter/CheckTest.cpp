@@ -3,7 +3,6 @@
 
 #include "rondo/Interpreter/Check.h"
 #include "mlir/Parser/Parser.h"
-#include "rondo/Interpreter/Interpreter.h"
 #include "llvm/Support/MemoryBuffer.h"
 #include "llvm/Support/SourceMgr.h"
 #include <cmath>
@@ -60,20 +59,11 @@ protected:
   /// A kernel that is the interpreter, with `change` applied to what it gives.
   std::vector<CheckResult> check(const CheckCase &checkCase, llvm::function_ref<void(CheckArrays &)> change) {
     auto kernel = [&](CheckArrays &arrays) -> llvm::Error {
-      llvm::StringMap<Tensor> inputs, states, outputs, finalStates;
-      auto copy = [](const llvm::StringMap<NpyArray> &from, llvm::StringMap<Tensor> &to) {
-        for (const auto &entry : from) {
-          to[entry.first()].shape = entry.second.shape;
-          to[entry.first()].data = entry.second.toDoubles();
-        }
-      };
-      copy(arrays.inputs, inputs);
-      copy(arrays.initialStates, states);
-      std::string error;
-      if (failed(interpret(mixer, inputs, states, outputs, finalStates, error)))
-        return llvm::createStringError(error);
-      arrays.outputs["o"] = NpyArray::fromDoubles(outputs["o"].data, outputs["o"].shape, checkCase.type);
-      arrays.finalStates["S"] = NpyArray::fromDoubles(finalStates["S"].data, finalStates["S"].shape, ElementType::f32);
+      auto exact = interpretArrays(mixer, arrays);
+      if (!exact)
+        return exact.takeError();
+      arrays.outputs["o"] = exact->outputs["o"].convertTo(checkCase.type);
+      arrays.finalStates["S"] = exact->finalStates["S"].convertTo(ElementType::f32);
       change(arrays);
       return llvm::Error::success();
     };

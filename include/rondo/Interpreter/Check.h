@@ -75,6 +75,9 @@ struct CheckArrays {
 /// Draws inputs and initial states for the specialised `mixer`. Outputs and final states are there too, full of NaN.
 CheckArrays drawArrays(MixerOp mixer, const Generators &generators, const CheckCase &checkCase);
 
+/// The arrays with the outputs and final states, in f64, that the interpreter gives for the inputs and initial states.
+llvm::Expected<CheckArrays> interpretArrays(MixerOp mixer, const CheckArrays &arrays);
+
 /// How far one output or final state is from what it means.
 struct CheckResult {
   std::string name;
