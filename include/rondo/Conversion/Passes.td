@@ -105,6 +105,29 @@ def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
                            "::mlir::omp::OpenMPDialect", "::mlir::scf::SCFDialect", "::mlir::linalg::LinalgDialect"];
 }
 
+def RondoConvertToLLVM : Pass<"rondo-convert-to-llvm", "::mlir::ModuleOp"> {
+  let summary = "Convert vector code to the LLVM dialect";
+  let description = [{
+    One dialect conversion for everything that a kernel is made of after vectorization: arith, cf, func, math, memref, omp, ub
+    and vector (masks included). Structured control flow and `memref.subview` must be gone (`convert-scf-to-cf`,
+    `expand-strided-metadata`). One pass instead of eight, because the time to compile counts.
+
+    ```mlir
+    %0 = vector.load %m[%i] : memref<64xf32>, vector<8xf32>
+    ```
+    ==>
+    ```mlir
+    %1 = llvm.getelementptr %p[%j] : (!llvm.ptr, i64) -> !llvm.ptr, f32
+    %2 = llvm.load %1 : !llvm.ptr -> vector<8xf32>
+    ```
+
+    Fails on an operation without a conversion, with its name.
+
+    Numerics: exact; sums over a vector keep their order.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
+}
+
 def RondoFuseElementwise : Pass<"rondo-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "Compute elementwise values where they are used";
   let description = [{
@@ -254,7 +277,6 @@ def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
 }
-
 
 def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {
   let summary = "Turn structured operations on buffers into loops over vectors";
