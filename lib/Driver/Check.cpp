@@ -19,11 +19,12 @@ static std::vector<int64_t> defaultLengths(int64_t chunk) {
 static LogicalResult checkStages(const Options &options) {
   Stopwatch stopwatch(options.verbose);
   std::unique_ptr<Source> source = Source::load(options);
-  MixerOp mixer = source ? source->keepMixer(options) : MixerOp();
-  if (!mixer)
+  if (!source)
     return failure();
+  // Comments may name arguments of the file's other mixers, which `keepMixer` erases.
   FailureOr<Generators> generators = parseCheckComments(source->getSources(), source->getModule());
-  if (failed(generators))
+  MixerOp mixer = succeeded(generators) ? source->keepMixer(options) : MixerOp();
+  if (!mixer)
     return failure();
   Signature signature(mixer);
   constexpr int64_t kDefaultSize = 64;
