@@ -1,5 +1,5 @@
 //===- PlanScratch.cpp - Local buffers to one arena a thread --------------------------------------------*- C++ -*-===//
-//C++ -*-===//
+// C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"
 
@@ -123,7 +123,9 @@ FailureOr<int64_t> PlanScratch::plan(omp::ParallelOp parallel) {
   if (buffers.empty())
     return 0;
 
-  llvm::stable_sort(buffers, [](const Buffer &a, const Buffer &b) { return a.bytes > b.bytes; });
+  llvm::sort(buffers, [](const Buffer &a, const Buffer &b) {
+    return std::make_tuple(-a.bytes, a.begin, a.end) < std::make_tuple(-b.bytes, b.begin, b.end);
+  });
   int64_t total = 0;
   for (unsigned i = 0, e = buffers.size(); i < e; ++i) {
     SmallVector<const Buffer *> neighbours;

@@ -60,8 +60,8 @@ void rondo::buildToLLVMPipeline(OpPassManager &pm, const CpuPipelineOptions &opt
   function.addPass(createSCFToControlFlowPass());
   function.addPass(createCanonicalizerPass());
   function.addPass(createCSEPass());
-  // Masks and vectors of more than one dimension are rewritten only by the pass, not by the dialect's conversion interface.
-  pm.addPass(createConvertVectorToLLVMPass());
+  // Masks and vectors of more than one dimension are rewritten only by the pass, not by the dialect's conversion
+  // interface.
   pm.addPass(createRondoConvertToLLVM());
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
