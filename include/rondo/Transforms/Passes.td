@@ -15,10 +15,10 @@ def RondoDerive : Pass<"rondo-derive", "::mlir::ModuleOp"> {
     The structure analysis splits the mixer into phases. For a linear phase with write vectors k, written values W, read
     vectors q, and decays a, with every product of decays over an interval of tokens,
 
-      P[t, s] = sum_r q[t, r] a(s..t, r) k[s, r]           (s before t)
-      W       = (I - B P)^-1 (c + B Q~ S)                  (only if the state reads itself: W = c + B y)
-      y       = Q~ S + P W
-      S'      = a(0..C) S + K~^T W
+        P[t, s] = sum_r q[t, r] a(s..t, r) k[s, r]           (s before t)
+        W       = (I - B P)^-1 (c + B Q~ S)                  (only if the state reads itself: W = c + B y)
+        y       = Q~ S + P W
+        S'      = a(0..C) S + K~^T W
 
     where Q~ and K~ carry the decay since the chunk began and to its end. A scalar decay becomes a table of interval products,
     a decay per row goes into the Gram matrix, a decay per column onto the written values, a rotation into q and k, and no
