@@ -73,7 +73,7 @@ private:
 
   // Factors over the micro-steps [from, to) of one token.
   Lifted sideFactor(const Side &side, unsigned from, unsigned to);
-  Lifted angle(unsigned from, unsigned to);
+  Rotation rotation(unsigned from, unsigned to);
   /// Entry [x][y]: what state y at `from` contributes to state x at `to`.
   SmallVector<Lifted> scalarFactor(unsigned from, unsigned to);
 
@@ -116,8 +116,8 @@ private:
   bool isVector = false;
   unsigned numStates = 1;
   Side rows, cols;
-  Value table; ///< interval products, [C+1, C+1] or [n, n, C+1, C+1]; null when all scalar factors are 1
-  Lifted angleBefore, angleTotal;
+  Value table;                ///< interval products, [C+1, C+1] or [n, n, C+1, C+1]; null when all scalar factors are 1
+  Rotation before, whole;     ///< of the tokens before, and of the chunk
   SmallVector<Value> carried; ///< the states before the chunk
   SmallVector<Write> writes;
   DenseMap<Value, SmallVector<std::pair<Value, Value>>> grams;
@@ -137,13 +137,12 @@ Lifted Linear::sideFactor(const Side &side, unsigned from, unsigned to) {
   return product;
 }
 
-Lifted Linear::angle(unsigned from, unsigned to) {
-  Lifted sum = Lifted::of(0.0);
+Rotation Linear::rotation(unsigned from, unsigned to) {
+  Rotation product = {Lifted::of(1.0), Lifted::of(0.0)};
   for (unsigned i = from; i < to; ++i)
     if (auto rotate = dyn_cast<RotateStateOp>(phase.touches[i]))
-      sum = emit.add(sum, deriver.get(rotate.getTheta()));
-  sum.shape.assign({rows.size / 2});
-  return sum;
+      product = emit.compose(product, emit.rotation(deriver.get(rotate.getTheta())));
+  return product;
 }
 
 SmallVector<Lifted> Linear::scalarFactor(unsigned from, unsigned to) {
@@ -213,24 +212,27 @@ void Linear::prepareTable() {
 }
 
 void Linear::prepareRotation() {
-  angleBefore = angleTotal = Lifted::of(0.0);
   if (!phase.transition.rotation)
     return;
-  Value token = emit.materialize(angle(0, phase.touches.size()), true);
-  // Running sums: angles are bounded by C times the largest, and only their sine and cosine are used.
+  Rotation token = rotation(0, phase.touches.size());
+  Value cosine = emit.materialize(token.cos, true), sine = emit.materialize(token.sin, true);
   auto rowType = RankedTensorType::get({rows.size / 2}, b.getF32Type());
-  Value zero = emit.filled({rows.size / 2}, 0.0);
-  auto scan = chunk::ScanOp::create(b, TypeRange{token.getType(), rowType}, deriver.count, ValueRange{token},
-                                    ValueRange(), ValueRange{zero}, "affine");
+  Value one = emit.filled({rows.size / 2}, 1.0), zero = emit.filled({rows.size / 2}, 0.0);
+  auto scan = chunk::ScanOp::create(b, TypeRange{cosine.getType(), sine.getType(), rowType, rowType}, deriver.count,
+                                    ValueRange{cosine, sine}, ValueRange(), ValueRange{one, zero}, "affine");
   {
     OpBuilder::InsertionGuard guard(b);
-    Block *block = b.createBlock(&scan.getBody(), {}, {rowType, rowType}, {b.getLoc(), b.getLoc()});
+    SmallVector<Type> types(4, rowType);
+    SmallVector<Location> locations(4, b.getLoc());
+    Block *block = b.createBlock(&scan.getBody(), {}, types, locations);
     Emitter inner(b, emit.chunk);
-    Lifted sum = inner.add(Lifted::of(block->getArgument(0), false), Lifted::of(block->getArgument(1), false));
-    chunk::YieldOp::create(b, ValueRange{block->getArgument(1), sum.tensor});
+    auto argument = [&](unsigned i) { return Lifted::of(block->getArgument(i), false); };
+    Rotation next = inner.compose({argument(2), argument(3)}, {argument(0), argument(1)});
+    chunk::YieldOp::create(b,
+                           ValueRange{block->getArgument(2), block->getArgument(3), next.cos.tensor, next.sin.tensor});
   }
-  angleBefore = Lifted::of(scan.getResult(0), true);
-  angleTotal = Lifted::of(scan.getResult(1), false);
+  before = {Lifted::of(scan.getResult(0), true), Lifted::of(scan.getResult(1), true)};
+  whole = {Lifted::of(scan.getResult(2), false), Lifted::of(scan.getResult(3), false)};
 }
 
 Value Linear::interval(unsigned to, unsigned from) {
@@ -293,7 +295,7 @@ Lifted Linear::untilEnd(unsigned to, const Write &write) {
 Lifted Linear::rotated(const Lifted &vector, unsigned step, bool backwards) {
   if (!phase.transition.rotation)
     return vector;
-  return emit.rotate(vector, emit.add(angleBefore, angle(0, step)), backwards);
+  return emit.rotate(vector, emit.compose(before, rotation(0, step)), backwards);
 }
 
 Value Linear::timed(const Lifted &value, int64_t size) {
@@ -669,7 +671,7 @@ void Linear::carry() {
       state = emit.contract(spec, timed(key, rows.size), emit.materialize(value, true), state);
     }
     if (phase.transition.rotation)
-      state = emit.materialize(emit.rotate(Lifted::of(state, false), angleTotal), false);
+      state = emit.materialize(emit.rotate(Lifted::of(state, false), whole), false);
     next.push_back(state);
   }
   for (auto [op, state] : llvm::zip_equal(phase.states, next))

@@ -220,7 +220,7 @@ void Scan::translate(Operation *op) {
       })
       .Case([&](RotateStateOp rotate) {
         ScannedState &state = stateOf(rotate.getState());
-        Lifted turned = lifter->rotate(Lifted::of(state.get(*lifter), false), get(rotate.getTheta()));
+        Lifted turned = lifter->rotate(Lifted::of(state.get(*lifter), false), lifter->rotation(get(rotate.getTheta())));
         state.replace(lifter->materialize(turned, false));
       })
       .Case([&](ReadOp read) {

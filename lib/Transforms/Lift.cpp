@@ -221,8 +221,22 @@ Value Emitter::materialize(const Lifted &value, bool timed) {
   return pointwise(shape, {operand}, [](ImplicitLocOpBuilder &, ValueRange v) { return v[0]; });
 }
 
-Lifted Emitter::rotate(const Lifted &value, const Lifted &theta, bool backwards) {
-  bool timed = value.timed || theta.timed;
+Rotation Emitter::rotation(const Lifted &theta) {
+  Lifted c = map({theta}, [](ImplicitLocOpBuilder &i, ValueRange v) -> Value { return math::CosOp::create(i, v[0]); });
+  Lifted s = map({theta}, [](ImplicitLocOpBuilder &i, ValueRange v) -> Value { return math::SinOp::create(i, v[0]); });
+  return {c, s};
+}
+
+Rotation Emitter::compose(const Rotation &x, const Rotation &y) {
+  if (x.sin.is(0.0))
+    return y;
+  if (y.sin.is(0.0))
+    return x;
+  return {sub(mul(x.cos, y.cos), mul(x.sin, y.sin)), add(mul(x.sin, y.cos), mul(x.cos, y.sin))};
+}
+
+Lifted Emitter::rotate(const Lifted &value, const Rotation &rotation, bool backwards) {
+  bool timed = value.timed || rotation.cos.timed;
   Value full = materialize(value, value.timed);
   // Rows 0, 2, 4, ... and 1, 3, 5, ...
   SmallVector<int64_t> offsets(shapeOf(full).size(), 0), sizes(shapeOf(full)), strides(sizes.size(), 1);
@@ -232,14 +246,11 @@ Lifted Emitter::rotate(const Lifted &value, const Lifted &theta, bool backwards)
   Lifted even = Lifted::of(slice(full, offsets, sizes, {}, strides), value.timed);
   offsets[axis] = 1;
   Lifted odd = Lifted::of(slice(full, offsets, sizes, {}, strides), value.timed);
-  Lifted angle = theta;
-  angle.shape = even.shape; // theta runs along rows and is the same for every column
+  Lifted c = rotation.cos, s = rotation.sin;
+  c.shape = s.shape = even.shape; // the same for every column
   auto turn = [&](const Lifted &x, const Lifted &y, bool plus) {
-    return map({x, y, angle}, [&](ImplicitLocOpBuilder &inner, ValueRange v) -> Value {
-      Value c = arith::MulFOp::create(inner, v[0], math::CosOp::create(inner, v[2]));
-      Value s = arith::MulFOp::create(inner, v[1], math::SinOp::create(inner, v[2]));
-      return plus ? arith::AddFOp::create(inner, c, s).getResult() : arith::SubFOp::create(inner, c, s).getResult();
-    });
+    Lifted along = mul(x, c), across = mul(y, s);
+    return plus ? add(along, across) : sub(along, across);
   };
   Value newEven = materialize(turn(even, odd, backwards), timed),
         newOdd = materialize(turn(odd, even, !backwards), timed);
@@ -523,7 +534,7 @@ Lifted Lifter::lift(Operation *op, llvm::function_ref<Lifted(Value)> get) {
         }
         return Lifted::of(result, timed);
       })
-      .Case([&](RotateOp rotateOp) { return rotate(get(rotateOp.getOperand()), get(rotateOp.getTheta())); })
+      .Case([&](RotateOp rotateOp) { return rotate(get(rotateOp.getOperand()), rotation(get(rotateOp.getTheta()))); })
       .Default([](Operation *other) -> Lifted {
         llvm::report_fatal_error(Twine("no chunk form for ") + other->getName().getStringRef());
       });

@@ -33,6 +33,12 @@ struct Lifted {
   bool is(double number) const { return constant && *constant == number; }
 };
 
+/// Rotations of row pairs as complex numbers of modulus 1. They compose by multiplication: a sum of angles would lose
+/// the precision of its fraction of a turn.
+struct Rotation {
+  Lifted cos, sin;
+};
+
 /// One input of `Emitter::pointwise`: a tensor and the result axes that its own axes run along.
 struct Operand {
   mlir::Value tensor;
@@ -75,8 +81,12 @@ public:
   Lifted neg(const Lifted &a);
   /// All axes in order; with time if `timed` is asked for.
   mlir::Value materialize(const Lifted &value, bool timed);
-  /// Turns pairs of rows (axis 0 of the value's shape) by theta, or by -theta.
-  Lifted rotate(const Lifted &value, const Lifted &theta, bool backwards = false);
+  Lifted sub(const Lifted &a, const Lifted &b) { return add(a, neg(b)); }
+  /// The rotation by an angle for each row pair.
+  Rotation rotation(const Lifted &theta);
+  Rotation compose(const Rotation &a, const Rotation &b);
+  /// Turns pairs of rows (axis 0 of the value's shape), or turns them back.
+  Lifted rotate(const Lifted &value, const Rotation &rotation, bool backwards = false);
 
   mlir::ImplicitLocOpBuilder &b;
   int64_t chunk;
