@@ -608,41 +608,34 @@ void Linear::carry() {
   SmallVector<Value> next;
   for (unsigned x = 0; x < n; ++x) {
     SmallVector<int64_t> shape(Emitter::shapeOf(carried[x]));
-    // What is left of the states before the chunk.
+    // What is left of the states before the chunk: the sum over y of (factor of y) * (state y), times the side decays.
     SmallVector<Operand> operands;
     SmallVector<unsigned> all = llvm::to_vector(llvm::seq<unsigned>(0, shape.size()));
-    SmallVector<Value> factors;
-    SmallVector<unsigned> sources;
-    if (table)
-      for (unsigned y = 0; y < n; ++y) {
-        SmallVector<Value> at;
-        if (n > 1) {
-          at.push_back(arith::ConstantIndexOp::create(b, x));
-          at.push_back(arith::ConstantIndexOp::create(b, y));
-        }
-        at.push_back(arith::ConstantIndexOp::create(b, C));
-        at.push_back(arith::ConstantIndexOp::create(b, 0));
-        factors.push_back(tensor::ExtractOp::create(b, table, at));
-        sources.push_back(y);
-      }
-    else
-      sources.push_back(x);
+    unsigned numSources = n > 1 && table ? n : 1;
     if (n > 1)
-      for (unsigned y : sources)
-        operands.push_back({carried[y], llvm::to_vector<3>(all)});
+      for (unsigned y = 0; y < numSources; ++y)
+        operands.push_back({carried[table ? y : x], llvm::to_vector<3>(all)});
+    unsigned firstFactor = operands.size();
+    if (table)
+      for (unsigned y = 0; y < numSources; ++y)
+        operands.push_back({n == 1 ? emit.slice(table, {C, 0}, {1, 1}, {0, 1})
+                                   : emit.slice(table, {x, y, C, 0}, {1, 1, 1, 1}, {0, 1, 2, 3}),
+                            {}});
+    unsigned firstSide = operands.size();
     for (const Side *side : {&rows, &cols})
       if (side->decayed)
         operands.push_back({side->total, {unsigned(StringRef(stateLetters()).find(side->letter))}});
     Value state = carried[x];
-    if (!factors.empty() || !operands.empty()) {
+    if (!operands.empty()) {
       auto body = [&](ImplicitLocOpBuilder &i, ValueRange v) -> Value {
         Value sum;
-        for (unsigned k = 0; k < sources.size(); ++k) {
-          Value own = n > 1 ? v[k] : v.back();
-          Value term = factors.empty() ? own : arith::MulFOp::create(i, own, factors[k]).getResult();
+        for (unsigned y = 0; y < numSources; ++y) {
+          Value term = n > 1 ? v[y] : v.back();
+          if (table)
+            term = arith::MulFOp::create(i, term, v[firstFactor + y]);
           sum = sum ? arith::AddFOp::create(i, sum, term).getResult() : term;
         }
-        for (unsigned k = n > 1 ? sources.size() : 0; k < operands.size(); ++k)
+        for (unsigned k = firstSide; k < operands.size(); ++k)
           sum = arith::MulFOp::create(i, sum, v[k]);
         return sum;
       };

@@ -56,6 +56,13 @@ LogicalResult DecayedApplyOp::verify() {
   return success();
 }
 
+LogicalResult DecayAdjointOp::verify() {
+  ArrayRef<int64_t> weight = shapeOf(getWeight()), later = shapeOf(getLater());
+  if (weight.size() != 2 || later.size() != 2 || weight[0] != weight[1] || weight[0] != later[0])
+    return emitOpError("weight must be [C, C] and later, earlier and decay [C, R]");
+  return success();
+}
+
 LogicalResult SolveOp::verify() {
   ArrayRef<int64_t> matrix = shapeOf(getMatrix()), rhs = shapeOf(getRhs());
   if (matrix.size() != 2 || matrix[0] != matrix[1] || rhs.empty() || rhs.size() > 2 || rhs[0] != matrix[0])

@@ -81,10 +81,34 @@ def Chunk_DecayedApplyOp : Chunk_Op<"decayed_apply", [Pure, AllTypesMatch<["valu
   let description = [{
     result[t, c] = sum over s < t of weight[t, s] (product of decay[u, c] over s < u < t) value[s, c].
     weight: `[C, C]`, value and decay: `[C, V]`; result: `[C, V]`. Same halving as `decayed_gram`.
+
+    `reverse` gives the transposed map, from later tokens to earlier ones:
+    result[s, c] = sum over t > s of weight[t, s] (product of decay[u, c] over s < u < t) value[t, c].
   }];
-  let arguments = (ins AnyStaticShapeTensor:$weight, AnyStaticShapeTensor:$value, AnyStaticShapeTensor:$decay);
+  let arguments = (ins AnyStaticShapeTensor:$weight, AnyStaticShapeTensor:$value, AnyStaticShapeTensor:$decay,
+                       UnitAttr:$reverse);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "$weight `,` $value `,` $decay attr-dict `:` type($weight) `,` type($value)";
+  let assemblyFormat = "(`reverse` $reverse^)? $weight `,` $value `,` $decay attr-dict `:` type($weight) `,` type($value)";
+  let hasVerifier = 1;
+}
+
+def Chunk_DecayAdjointOp : Chunk_Op<"decay_adjoint", [Pure, AllTypesMatch<["later", "earlier", "decay", "result"]>]> {
+  let summary = "derivative of decayed sums with respect to the decays";
+  let description = [{
+    Of F = sum over s < t of weight[t, s] later[t, r] (product of decay[u, r] over s < u < t) earlier[s, r], the derivative
+    with respect to decay[u, r]:
+
+    result[u, r] = sum over s < u < t of weight[t, s] later[t, r] (product of decay[v, r] over s < v < t, v != u) earlier[s, r].
+
+    `decayed_gram` and `decayed_apply` are derivatives of the same F with respect to weight and to later or earlier. Lowered
+    by the same halving, with products over intervals on both sides of u: no quotient by a decay, no difference of sums.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$weight, AnyStaticShapeTensor:$later, AnyStaticShapeTensor:$earlier,
+                       AnyStaticShapeTensor:$decay);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = [{
+    $weight `,` $later `,` $earlier `,` $decay attr-dict `:` type($weight) `,` type($later)
+  }];
   let hasVerifier = 1;
 }
 
@@ -92,11 +116,12 @@ def Chunk_SolveOp : Chunk_Op<"solve", [Pure, AllTypesMatch<["rhs", "result"]>]> 
   let summary = "solve a unit lower triangular system";
   let description = [{
     result = (I + stril(matrix))^-1 rhs; entries of `matrix` on and above the diagonal are not read. matrix: `[N, N]`, rhs:
-    `[N, V]` or `[N]`. By forward substitution in blocks (exact order of a substitution, f32).
+    `[N, V]` or `[N]`. By forward substitution in blocks (exact order of a substitution, f32). `transposed` solves with the
+    transpose, (I + stril(matrix))^-T rhs, by backward substitution.
   }];
-  let arguments = (ins AnyStaticShapeTensor:$matrix, AnyStaticShapeTensor:$rhs);
+  let arguments = (ins AnyStaticShapeTensor:$matrix, AnyStaticShapeTensor:$rhs, UnitAttr:$transposed);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "$matrix `,` $rhs attr-dict `:` type($matrix) `,` type($rhs)";
+  let assemblyFormat = "(`transposed` $transposed^)? $matrix `,` $rhs attr-dict `:` type($matrix) `,` type($rhs)";
   let hasVerifier = 1;
 }
 
@@ -119,15 +144,15 @@ def Chunk_ScanOp : Chunk_Op<"scan", [AttrSizedOperandSegments, RecursiveMemoryEf
     For t = 0 .. count-1 the region gets row t of every `rows` operand, the `shared` operands whole, and the states; it yields
     one row for each of the first results, then the new states. The results are the rows stacked (`[C, ...]`, rows from
     `count` on are zero) and the final states. `kind` records what the region is: `affine` (elementwise, linear in the states),
-    `maxplus` (scalars under max and plus), or `sequential` (anything).
+    `maxplus` (scalars under max and plus), or `sequential` (anything). `reverse` runs from t = count-1 down to 0.
   }];
   let arguments = (ins Index:$count, Variadic<AnyType>:$rows, Variadic<AnyType>:$shared, Variadic<AnyType>:$states,
-                       StrAttr:$kind);
+                       StrAttr:$kind, UnitAttr:$reverse);
   let results = (outs Variadic<AnyType>:$results);
   let regions = (region SizedRegion<1>:$body);
   let hasVerifier = 1;
   let assemblyFormat = [{
-    $kind `count` $count `rows` `(` ($rows^ `:` type($rows))? `)` `shared` `(` ($shared^ `:` type($shared))? `)`
+    $kind (`reverse` $reverse^)? `count` $count `rows` `(` ($rows^ `:` type($rows))? `)` `shared` `(` ($shared^ `:` type($shared))? `)`
     `states` `(` ($states^ `:` type($states))? `)` attr-dict-with-keyword $body (`->` type($results)^)?
   }];
   let extraClassDeclaration = [{
