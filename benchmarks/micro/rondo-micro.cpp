@@ -24,7 +24,7 @@
 #include "llvm/Support/InitLLVM.h"
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
-#include <chrono>
+#include <ctime>
 #include <random>
 
 using namespace mlir;
@@ -39,8 +39,11 @@ static llvm::cl::opt<unsigned> optLevel("O", llvm::cl::desc("LLVM optimisation l
                                         llvm::cl::Prefix);
 static llvm::cl::opt<std::string> dumpObject("dump-object", llvm::cl::desc("write the vector version's object file"));
 
+/// Seconds of CPU time of this thread: other processes do not count.
 static double now() {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
+  timespec time;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return time.tv_sec + time.tv_nsec * 1e-9;
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -103,6 +106,10 @@ static Compiled compile(ModuleOp source, StringRef first, CompileTimes &times) {
     return error;
   };
   options.transformer = transformer;
+  // Copies and conversions that upstream's scalar path leaves to functions.
+  StringRef libraries[] = {RONDO_LLVM_LIBRARIES "/libmlir_c_runner_utils.so",
+                           RONDO_LLVM_LIBRARIES "/libmlir_float16_utils.so"};
+  options.sharedLibPaths = libraries;
   options.enableObjectDump = !dumpObject.empty();
   options.jitCodeGenOptLevel = llvm::CodeGenOptLevel::Default;
   result.engine =

@@ -11,8 +11,6 @@
 #include "VectorizeSupport.h"
 
 #include "mlir/Dialect/OpenMP/OpenMPDialect.h"
-#include "mlir/Interfaces/SideEffectInterfaces.h"
-#include "mlir/Interfaces/ViewLikeInterface.h"
 
 using namespace mlir;
 using namespace rondo::vectorize;
@@ -39,7 +37,7 @@ public:
     if (!matchBody() || !matchLoops())
       return failure();
     rewriter.setInsertionPoint(op);
-    if (linalg::FillOp fill = findZeroFill()) {
+    if (linalg::FillOp fill = findZeroFill(op)) {
       startFromZero = true;
       erased.insert(fill);
       rewriter.eraseOp(fill);
@@ -167,34 +165,6 @@ private:
 
   bool packs() const { return strideOf(op, columnOperand, vec) != 1; }
 
-  /// A fill with zero of the same buffer, when nothing between it and the product can see the buffer.
-  linalg::FillOp findZeroFill() {
-    Value buffer = op.getDpsInits()[0];
-    Value root = buffer;
-    while (auto view = root.getDefiningOp<ViewLikeOpInterface>())
-      root = view.getViewSource();
-    bool isLocal = root.getDefiningOp<memref::AllocOp>() || root.getDefiningOp<memref::AllocaOp>();
-    auto mayAlias = [&](Value operand) {
-      if (!isa<MemRefType>(operand.getType()))
-        return false;
-      Value other = operand;
-      while (auto view = other.getDefiningOp<ViewLikeOpInterface>())
-        other = view.getViewSource();
-      bool otherLocal = other.getDefiningOp<memref::AllocOp>() || other.getDefiningOp<memref::AllocaOp>() ||
-                        isa<BlockArgument>(other);
-      return other == root || !isLocal || !otherLocal;
-    };
-    for (Operation *previous = op->getPrevNode(); previous; previous = previous->getPrevNode()) {
-      if (auto fill = dyn_cast<linalg::FillOp>(previous); fill && fill.getOutputs()[0] == buffer)
-        return matchPattern(fill.getInputs()[0], m_AnyZeroFloat()) ? fill : linalg::FillOp();
-      if (isMemoryEffectFree(previous) || isa<memref::AllocOp, memref::AllocaOp>(previous))
-        continue;
-      if (!isa<linalg::LinalgOp>(previous) || llvm::any_of(previous->getOperands(), mayAlias))
-        return {};
-    }
-    return {};
-  }
-
   //===--------------------------------------------------------------------------------------------------------------===//
   // Shape of the tile
   //===--------------------------------------------------------------------------------------------------------------===//
@@ -225,14 +195,6 @@ private:
   }
 
   int64_t packedElements() const { return sumLength() * tileVectors * target.lanes; }
-
-  /// Steps of the innermost sum in one iteration.
-  int64_t unroll() const {
-    int64_t length = ranges[sums.back()];
-    if (ShapedType::isDynamic(length))
-      return 1;
-    return length % 4 == 0 ? 4 : length % 2 == 0 ? 2 : 1;
-  }
 
   /// One buffer for the packed panels of all products of the enclosing function (or thread): they run one after the
   /// other.
@@ -449,10 +411,7 @@ private:
     Value sumEnd;
     if (limitsSum) {
       // Beyond the diagonal of its last row the tile meets only zeros.
-      int64_t step = unroll();
-      sumEnd = addIndex(b, loc, ivs[row], height + step - 1);
-      Value rest = b.createOrFold<arith::RemSIOp>(loc, sumEnd, indexConstant(b, loc, step));
-      sumEnd = b.createOrFold<arith::SubIOp>(loc, sumEnd, rest);
+      sumEnd = addIndex(b, loc, ivs[row], height);
       sumEnd = b.createOrFold<arith::MinSIOp>(loc, sumEnd, extents[sums[0]]);
     }
     accumulators = emitSums(b, panel, height, sumEnd, 0, accumulators);
@@ -464,44 +423,37 @@ private:
                               ValueRange accumulators) {
     unsigned loop = sums[depth];
     bool innermost = depth + 1 == sums.size();
-    int64_t step = innermost ? unroll() : 1;
-    return emitLoop(b, loc, indexConstant(b, loc, 0), sumEnd ? sumEnd : extents[loop], step, accumulators,
+    return emitLoop(b, loc, indexConstant(b, loc, 0), sumEnd ? sumEnd : extents[loop], 1, accumulators,
                     [&](OpBuilder &inner, Value iv, ValueRange values) {
                       ivs[loop] = iv;
-                      SmallVector<Value> next = innermost ? emitSteps(inner, panel, height, step, values)
+                      SmallVector<Value> next = innermost ? emitStep(inner, panel, height, values)
                                                           : emitSums(inner, panel, height, sumEnd, depth + 1, values);
                       ivs[loop] = Value();
                       return next;
                     });
   }
 
-  /// `steps` consecutive terms of the innermost sum.
-  SmallVector<Value> emitSteps(OpBuilder &b, const Panel &panel, int64_t height, int64_t steps, ValueRange values) {
+  /// One term of the sum. Larger steps are not faster: a tile's multiply-adds hide the loop's few instructions.
+  SmallVector<Value> emitStep(OpBuilder &b, const Panel &panel, int64_t height, ValueRange values) {
     SmallVector<Value> accumulators(values);
-    unsigned loop = sums.back();
-    Value rowBase = rows.address(b, loc, ivs);
-    Value columnBase = scratch ? packedAddress(b) : columns.address(b, loc, ivs);
-    for (int64_t k = 0; k < steps; ++k) {
-      Value columnStep = scratch ? indexConstant(b, loc, tileVectors * target.lanes) : columns.stride(b, loc, loop);
-      Value columnAt = addIndex(b, loc, columnBase, mulIndex(b, loc, columnStep, k));
-      SmallVector<Value> line;
+    Value columnAt = scratch ? packedAddress(b) : columns.address(b, loc, ivs);
+    auto type = VectorType::get({target.lanes}, b.getF32Type());
+    SmallVector<Value> line;
+    for (int64_t v = 0; v < panel.vectors; ++v) {
+      Value at = addIndex(b, loc, columnAt, v * target.lanes);
+      line.push_back(scratch ? vector::LoadOp::create(b, loc, type, scratch, ValueRange{at}).getResult()
+                             : columns.load(b, loc, at, target.lanes, maskOf(b, panel, v)));
+    }
+    Value rowAt = rows.address(b, loc, ivs);
+    for (int64_t r = 0; r < height; ++r) {
+      Value at = addIndex(b, loc, rowAt, mulIndex(b, loc, rows.stride(b, loc, row), r));
+      Value scalar = rows.load(b, loc, at, 0);
+      if (subtracts)
+        scalar = arith::NegFOp::create(b, loc, scalar);
+      Value factor = broadcast(b, loc, scalar, target.lanes);
       for (int64_t v = 0; v < panel.vectors; ++v) {
-        Value at = addIndex(b, loc, columnAt, v * target.lanes);
-        auto type = VectorType::get({target.lanes}, b.getF32Type());
-        line.push_back(scratch ? vector::LoadOp::create(b, loc, type, scratch, ValueRange{at}).getResult()
-                               : columns.load(b, loc, at, target.lanes, maskOf(b, panel, v)));
-      }
-      Value rowAt = addIndex(b, loc, rowBase, mulIndex(b, loc, rows.stride(b, loc, loop), k));
-      for (int64_t r = 0; r < height; ++r) {
-        Value at = addIndex(b, loc, rowAt, mulIndex(b, loc, rows.stride(b, loc, row), r));
-        Value scalar = rows.load(b, loc, at, 0);
-        if (subtracts)
-          scalar = arith::NegFOp::create(b, loc, scalar);
-        Value factor = broadcast(b, loc, scalar, target.lanes);
-        for (int64_t v = 0; v < panel.vectors; ++v) {
-          Value &sum = accumulators[r * panel.vectors + v];
-          sum = vector::FMAOp::create(b, loc, factor, line[v], sum);
-        }
+        Value &sum = accumulators[r * panel.vectors + v];
+        sum = vector::FMAOp::create(b, loc, factor, line[v], sum);
       }
     }
     return accumulators;

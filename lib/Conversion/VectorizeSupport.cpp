@@ -3,6 +3,9 @@
 
 #include "VectorizeSupport.h"
 
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Interfaces/ViewLikeInterface.h"
+
 using namespace mlir;
 using namespace rondo::vectorize;
 
@@ -193,4 +196,59 @@ SmallVector<Value> rondo::vectorize::loopExtents(OpBuilder &b, linalg::LinalgOp 
       }
     }
   return extents;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Fills
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// The allocation or argument that a buffer is part of, and the last `memref.view` on the way there.
+static std::pair<Value, memref::ViewOp> traceBuffer(Value buffer) {
+  memref::ViewOp last;
+  while (auto view = buffer.getDefiningOp<ViewLikeOpInterface>()) {
+    if (auto bytes = dyn_cast<memref::ViewOp>(view.getOperation()))
+      last = bytes;
+    buffer = view.getViewSource();
+  }
+  return {buffer, last};
+}
+
+static std::optional<std::pair<int64_t, int64_t>> byteRange(memref::ViewOp view) {
+  if (!view || !view.getType().hasStaticShape())
+    return std::nullopt;
+  std::optional<int64_t> first = getConstantIntValue(view.getByteShift());
+  if (!first)
+    return std::nullopt;
+  int64_t bytes = view.getType().getNumElements() * llvm::divideCeil(view.getType().getElementTypeBitWidth(), 8);
+  return std::make_pair(*first, *first + bytes);
+}
+
+/// Whether two buffers may share memory: not when they are different local allocations (or one is an argument), nor
+/// when they are separate parts of one.
+static bool mayAlias(Value x, Value y) {
+  auto [xRoot, xView] = traceBuffer(x);
+  auto [yRoot, yView] = traceBuffer(y);
+  if (xRoot == yRoot) {
+    auto xBytes = byteRange(xView), yBytes = byteRange(yView);
+    return !xBytes || !yBytes || (xBytes->first < yBytes->second && yBytes->first < xBytes->second);
+  }
+  auto isLocal = [](Value v) { return v.getDefiningOp<memref::AllocOp>() || v.getDefiningOp<memref::AllocaOp>(); };
+  return !(isLocal(xRoot) && (isLocal(yRoot) || isa<BlockArgument>(yRoot)));
+}
+
+linalg::FillOp rondo::vectorize::findZeroFill(linalg::LinalgOp op) {
+  if (op.getNumDpsInits() != 1)
+    return {};
+  Value buffer = op.getDpsInits()[0];
+  for (Operation *previous = op->getPrevNode(); previous; previous = previous->getPrevNode()) {
+    if (auto fill = dyn_cast<linalg::FillOp>(previous); fill && fill.getOutputs()[0] == buffer)
+      return matchPattern(fill.getInputs()[0], m_AnyZeroFloat()) ? fill : linalg::FillOp();
+    if (isMemoryEffectFree(previous) || isa<memref::AllocOp, memref::AllocaOp>(previous))
+      continue;
+    if (!isa<linalg::LinalgOp>(previous) || llvm::any_of(previous->getOperands(), [&](Value operand) {
+          return isa<MemRefType>(operand.getType()) && mayAlias(operand, buffer);
+        }))
+      return {};
+  }
+  return {};
 }

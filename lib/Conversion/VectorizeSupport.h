@@ -88,6 +88,9 @@ private:
 /// The number of iterations of every loop of `op`, from its operands' shapes.
 llvm::SmallVector<mlir::Value> loopExtents(mlir::OpBuilder &b, mlir::linalg::LinalgOp op);
 
+/// The `linalg.fill` with zero of the buffer that `op` adds to, when nothing between the two can see the buffer.
+mlir::linalg::FillOp findZeroFill(mlir::linalg::LinalgOp op);
+
 /// Lowers a product of two operands summed over loops to register tiles; fails, leaving the IR as it was, when `op` is
 /// something else or its layout does not suit. Erased operations other than `op` are added to `erased`.
 mlir::LogicalResult lowerContraction(mlir::RewriterBase &rewriter, mlir::linalg::LinalgOp op, const Target &target,
