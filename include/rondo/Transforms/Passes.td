@@ -91,17 +91,24 @@ def RondoRaiseUpdates : Pass<"rondo-raise-updates", "::rondo::MixerOp"> {
 def RondoSpecialize : Pass<"rondo-specialize", "::mlir::ModuleOp"> {
   let summary = "Replace named sizes with numbers";
   let description = [{
-    `rondo-specialize{sizes=K=128,V=64}` substitutes K and V in every type and replaces `rondo.dim` with a constant:
+    `rondo-specialize{sizes=K=128,V=64}` substitutes K and V in every type and replaces `rondo.dim` with a constant. What was
+    written stays as `rondo.dims` on arguments, results and states, so that later stages can still tell sizes apart:
 
     ```mlir
-    %0 = rondo.dim "K" : !rondo.val<>          // K = 128
+    rondo.mixer @m(%q: !rondo.val<K> {rondo.name = "q"}) {
+      %S = rondo.state "S" : <K, "K/2">
+      %0 = rondo.dim "K" : <>
     ```
     ==>
     ```mlir
-    %0 = rondo.constant 1.280000e+02 : !rondo.val<>
+    rondo.mixer @m(%q: !rondo.val<128> {rondo.dims = ["K"], rondo.name = "q"}) {
+      %S = rondo.state "S" {rondo.dims = ["K", "K/2"]} : <128, 64>
+      %0 = rondo.constant 1.280000e+02 : <>
     ```
 
-    Fails with the name of a size that is missing, and when an expression such as `K/2` is no integer.
+    Fails, and changes nothing in that mixer, when a size is missing ("the size 'V' is not given; add V=NUMBER to the
+    sizes"), when an expression is no positive whole number ("the size 'K/2' is no positive whole number with K=127"), when
+    a size is not in 1 .. 2^31-1, and when no mixer has a size of a given name.
 
     Numerics: exact.
   }];
