@@ -249,6 +249,30 @@ def RondoLowerSolve : Pass<"rondo-lower-solve", "::mlir::func::FuncOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def RondoOutlineOperations : Pass<"rondo-outline-operations", "::mlir::ModuleOp"> {
+  let summary = "Move large structured operations into functions that equal ones share";
+  let description = [{
+    A chunk body repeats itself: the same product on other buffers. Every structured operation on buffers with at least `min-points`
+    points becomes a call of a private function that is never inlined; operations that differ only in their buffers' places share
+    one. LLVM also needs less time for many small functions than for a single one. A fill with zero goes along with the sum that
+    it prepares. Run before `rondo-vectorize`.
+
+    ```mlir
+    linalg.contract ... ins(%a, %b : memref<64x64xf32>, memref<64x128xf32>) outs(%o : memref<64x128xf32>)
+    linalg.contract ... ins(%c, %d : memref<64x64xf32>, memref<64x128xf32>) outs(%p : memref<64x128xf32>)
+    ```
+    ==>
+    ```mlir
+    call @sum_64x128x64(%a, %b, %o)
+    call @sum_64x128x64(%c, %d, %p)
+    ```
+
+    Numerics: exact.
+  }];
+  let options = [Option<"minPoints", "min-points", "int64_t", "1024", "points of the smallest operation that is moved">];
+  let dependentDialects = ["::mlir::func::FuncDialect", "::mlir::LLVM::LLVMDialect", "::mlir::memref::MemRefDialect"];
+}
+
 def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
   let summary = "Place the local buffers of a kernel in one arena a thread";
   let description = [{
