@@ -90,7 +90,6 @@ struct Derive : rondo::impl::RondoDeriveBase<Derive> {
   }
 
   LogicalResult derive(MixerOp mixer);
-  void remarkScans(const Structure &structure);
 };
 
 LogicalResult Derive::derive(MixerOp mixer) {
@@ -102,7 +101,7 @@ LogicalResult Derive::derive(MixerOp mixer) {
     }
   Structure structure(mixer, form == "sequential");
   if (form == "chunk")
-    remarkScans(structure);
+    structure.remarkSequential();
 
   OpBuilder outer(mixer);
   ImplicitLocOpBuilder builder(mixer.getLoc(), outer);
@@ -183,16 +182,5 @@ LogicalResult Derive::derive(MixerOp mixer) {
     ++(phase.linear ? numLinear : numScans);
   mixer.erase();
   return success();
-}
-
-void Derive::remarkScans(const Structure &structure) {
-  for (const Phase &phase : structure.getPhases()) {
-    if (phase.linear || phase.scan != ScanKind::sequential || phase.touches.empty())
-      continue;
-    InFlightDiagnostic remark = phase.obstacle->emitRemark("state '")
-                                << phase.front().getName() << "' runs one token at a time: " << phase.reason;
-    remark.attachNote(phase.front().getLoc())
-        << "a state may enter its own update only linearly (decay, or a read inside a write) for the chunkwise form";
-  }
 }
 } // namespace

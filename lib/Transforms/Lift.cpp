@@ -277,9 +277,12 @@ static Value constantLike(ImplicitLocOpBuilder &b, double value) {
 /// The function in a form that neither overflows nor cancels.
 static Value emitUnary(ImplicitLocOpBuilder &b, UnaryKind kind, Value x) {
   auto num = [&](double value) { return constantLike(b, value); };
+  // exp(-|x|) never overflows, nor does anything in the derivative.
   auto sigmoid = [&] {
-    Value e = math::ExpOp::create(b, arith::NegFOp::create(b, x));
-    return arith::DivFOp::create(b, num(1.0), arith::AddFOp::create(b, num(1.0), e)).getResult();
+    Value e = math::ExpOp::create(b, arith::NegFOp::create(b, math::AbsFOp::create(b, x)));
+    Value positive = arith::CmpFOp::create(b, arith::CmpFPredicate::OGE, x, num(0.0));
+    Value numerator = arith::SelectOp::create(b, positive, num(1.0), e);
+    return arith::DivFOp::create(b, numerator, arith::AddFOp::create(b, num(1.0), e)).getResult();
   };
   // log(1 + exp(-|x|))
   auto tail = [&] {

@@ -58,6 +58,41 @@ def RondoDerive : Pass<"rondo-derive", "::mlir::ModuleOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def RondoDifferentiate : Pass<"rondo-differentiate", "::mlir::ModuleOp"> {
+  let summary = "Derive the backward body of every chunk body";
+  let description = [{
+    For a chunk body `(o, S') = f(x, S)` adds a function `f_backward(x, S, do, dS') = (dx, dS)`. It computes the forward values
+    again and then visits the operations last to first: each adds to the cotangents of its operands. The scan over chunks
+    runs backwards with dS carried; only the states at chunk boundaries are kept from the forward pass.
+
+    A product's adjoints are products, an elementwise function's are its derivative times the cotangent, summed where an
+    operand was repeated; chunk operations have
+
+      W = (I + L)^-1 B           dB = (I + L)^-T dW,  dL = -stril(dB W^T)
+      p[t] = prod_(u<t) a[u]     da[u] = p[u] sum_(t>u) dp[t] prod_(u<v<t) a[v]
+      R = interval products      da[u] = sum_j R[u, j] sum_i R[i, u+1] dR[i, j]
+      A = decayed Gram matrix    dq = decayed apply of dA to k, dk its transpose to q, da: `chunk.decay_adjoint`
+      scan                       the states before each token, then the scan backwards
+
+    ```mlir
+    func.func @f(%n: index, %x: tensor<64x8xf32>, %S: tensor<8x8xf32>) -> (tensor<64x8xf32>, tensor<8x8xf32>)
+    ```
+    ==>
+    ```mlir
+    func.func @f_backward(%n: index, %x: tensor<64x8xf32>, %S: tensor<8x8xf32>, %do: tensor<64x8xf32>,
+                          %dS1: tensor<8x8xf32>) -> (tensor<64x8xf32>, tensor<8x8xf32>)
+    ```
+
+    The derivative of a decay is a sum of products over the intervals on both sides of a token: no quotient by a decay and no
+    difference of running sums, so soft gates behind strong ones and resets keep their precision. Maxima have subgradients
+    (ties: the left operand). Fails with the operation's name where there is no rule ("no derivative for ...").
+
+    Numerics: reassociates sums.
+  }];
+  let dependentDialects = ["::rondo::chunk::ChunkDialect", "::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect",
+                           "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def RondoRaiseUpdates : Pass<"rondo-raise-updates", "::rondo::MixerOp"> {
   let summary = "Turn assignments to states into decays, writes and reads";
   let description = [{
