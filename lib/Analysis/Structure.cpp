@@ -346,6 +346,17 @@ void Structure::classify(Phase &phase) {
   phase.scan = classifyScan(phase);
 }
 
+void Structure::remarkSequential() const {
+  for (const Phase &phase : phases) {
+    if (phase.linear || phase.scan != ScanKind::sequential || phase.touches.empty())
+      continue;
+    InFlightDiagnostic remark = phase.obstacle->emitRemark("state '")
+                                << phase.front().getName() << "' runs one token at a time: " << phase.reason;
+    remark.attachNote(phase.front().getLoc())
+        << "a state may enter its own update only linearly (decay, or a read inside a write) for the chunkwise form";
+  }
+}
+
 //===----------------------------------------------------------------------===//
 // Sizes that nothing contracts
 //===----------------------------------------------------------------------===//

@@ -1,6 +1,7 @@
 //===- Execute.cpp - A compiled mixer in this process ---------------------------------------------------*- C++ -*-===//
 
 #include "rondo/Driver/Execute.h"
+#include "llvm/Support/Format.h"
 #include <thread>
 
 using namespace mlir;
@@ -17,7 +18,14 @@ std::unique_ptr<Engine> createEngine(Source &source, MixerOp mixer, const BuildR
   std::optional<CpuTarget> target = getTarget(options);
   if (!target || failed(build(source, mixer, Stage::llvm, request, options, *target, stopwatch)))
     return nullptr;
-  Expected<std::unique_ptr<Engine>> engine = Engine::create(source.getModule(), *target);
+  // What this process executes must be code that the processor knows.
+  if (Expected<CpuTarget> native = CpuTarget::get(); native && target->vectorBits() > native->vectorBits()) {
+    (void)error("this machine cannot run code for --cpu " + options.cpu + "; its vectors have " +
+                Twine(native->vectorBits()) + " bits, not " + Twine(target->vectorBits()));
+    return nullptr;
+  }
+  CodegenTimes times;
+  Expected<std::unique_ptr<Engine>> engine = Engine::create(source.getModule(), *target, &times);
   if (!engine) {
     (void)error(toString(engine.takeError()));
     return nullptr;
@@ -26,7 +34,9 @@ std::unique_ptr<Engine> createEngine(Source &source, MixerOp mixer, const BuildR
   if (options.verbose) {
     const KernelInfo &kernel = (*engine)->kernels().front();
     errs() << "kernel chunk=" << kernel.chunk << " scratch_bytes=" << kernel.scratchBytes
-           << " vector_bits=" << target->vectorBits() << (kernel.block.empty() ? "" : " block=" + kernel.block) << "\n";
+           << " vector_bits=" << target->vectorBits() << (kernel.block.empty() ? "" : " block=" + kernel.block) << "\n"
+           << format("codegen translate_ms=%.1f optimize_ms=%.1f generate_ms=%.1f link_ms=%.1f\n", times.translate,
+                     times.optimize, times.codegen, times.link);
   }
   return std::move(*engine);
 }

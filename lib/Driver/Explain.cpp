@@ -167,15 +167,8 @@ static void printText(const Signature &signature, MixerOp mixer, const Structure
     }
   }
   os.flush();
-  // After the text, so that the two do not mix; the place and the line go with it.
-  for (const Phase &phase : structure.getPhases()) {
-    if (phase.linear || phase.scan != ScanKind::sequential || !phase.obstacle)
-      continue;
-    InFlightDiagnostic remark = phase.obstacle->emitRemark();
-    remark << "state '" << StateOp(phase.states.front()).getName() << "' runs one token at a time: " << phase.reason;
-    remark.attachNote() << "a state may enter its own update only linearly (decay, or a read inside a write) for the "
-                           "chunkwise form";
-  }
+  // After the text, so that the two do not mix.
+  structure.remarkSequential();
 }
 
 static json::Value toJson(const Signature &signature, MixerOp mixer, const Structure &structure) {

@@ -79,6 +79,10 @@ public:
   /// The phase that a state belongs to.
   const Phase &getPhase(StateOp state) const;
 
+  /// Emits a remark for every phase that must run token by token for another reason than being an elementwise or
+  /// max-plus scan, at the statement that prevents the chunkwise form.
+  void remarkSequential() const;
+
   /// Names of sizes (from `rondo.dims` or the types) over which nothing is ever contracted or reduced, so that states
   /// and outputs may be split into blocks along them: every use is elementwise in that size.
   llvm::SmallVector<std::string> getFreeSizes();
