@@ -50,18 +50,16 @@ void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &
 }
 
 void rondo::buildToLLVMPipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
+  pm.addPass(createRondoOutlineOperations());
   OpPassManager &function = pm.nest<func::FuncOp>();
   RondoVectorizeOptions vectors;
   vectors.vectorWidth = options.vectorBits;
   function.addPass(createRondoVectorize(vectors));
+  function.addPass(createCSEPass());
   function.addPass(createRondoApproximateMath());
   function.addPass(memref::createExpandStridedMetadataPass());
   function.addPass(createLowerAffinePass());
   function.addPass(createSCFToControlFlowPass());
-  function.addPass(createCanonicalizerPass());
-  function.addPass(createCSEPass());
-  // Masks and vectors of more than one dimension are rewritten only by the pass, not by the dialect's conversion
-  // interface.
   pm.addPass(createRondoConvertToLLVM());
   pm.addPass(createReconcileUnrealizedCastsPass());
 }
