@@ -44,15 +44,12 @@ LogicalResult checkTypes(const Signature &signature, const Options &options) {
 }
 
 FailureOr<StringMap<int64_t>> getSizes(const Signature &signature, const Options &options, int64_t fallback) {
-  SmallVector<StringRef> names(signature.sizes.begin(), signature.sizes.end());
+  if (failed(checkSizeNames(signature, options.sizes)))
+    return failure();
   StringMap<int64_t> sizes;
-  for (const auto &[name, value] : options.sizes) {
-    if (!is_contained(names, name))
-      return error("--size " + name + ": mixer '" + signature.mixer + "' has no size '" + name + "'" +
-                   suggestion(name, names));
+  for (const auto &[name, value] : options.sizes)
     sizes[name] = value;
-  }
-  for (StringRef name : names)
+  for (const std::string &name : signature.sizes)
     if (!sizes.count(name)) {
       if (fallback == 0)
         return error("size '" + name + "' of mixer '" + signature.mixer + "' is missing; pass --size " + name +

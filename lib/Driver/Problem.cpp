@@ -113,8 +113,8 @@ private:
     int64_t size;
   };
 
-  LogicalResult agree(StringRef name, int64_t size, const Operand &operand, int64_t &value);
-  LogicalResult addHeads(const Operand &operand, int64_t size);
+  LogicalResult agree(StringRef name, int64_t size, const Operand &operand, int64_t &value,
+                      StringMap<std::string> &source);
   bool learn(const Fact &fact);
 
   const Signature &signature;
@@ -122,14 +122,15 @@ private:
   SmallVector<Fact> facts;
   /// Grouped arguments and their heads.
   SmallVector<std::pair<const Operand *, int64_t>> groups;
-  /// Where a size comes from, for messages.
-  StringMap<std::string> source;
+  /// Where B, T and H, and where the named sizes come from, for messages.
+  StringMap<std::string> leadingSource, source;
 };
 
 } // namespace
 
 /// "'k' has T = 63 and 'q' has T = 64".
-LogicalResult SizeSolver::agree(StringRef name, int64_t size, const Operand &operand, int64_t &value) {
+LogicalResult SizeSolver::agree(StringRef name, int64_t size, const Operand &operand, int64_t &value,
+                                StringMap<std::string> &source) {
   if (size == 0)
     return error("'" + operand.name + "' has " + name + " = 0: a sequence needs at least one token, head and element");
   auto [known, isNew] = source.try_emplace(name, "'" + operand.name + "'");
@@ -154,18 +155,18 @@ LogicalResult SizeSolver::addArray(const Operand &operand, NpyArray &array) {
 
   ArrayRef<int64_t> shape = array.shape;
   if (hasBatch) {
-    if (failed(agree("B", shape.front(), operand, problem.batch)))
+    if (failed(agree("B", shape.front(), operand, problem.batch, leadingSource)))
       return failure();
     shape = shape.drop_front();
   }
   if (operand.role == Operand::token) {
-    if (failed(agree("T", shape.front(), operand, problem.time)))
+    if (failed(agree("T", shape.front(), operand, problem.time, leadingSource)))
       return failure();
     shape = shape.drop_front();
   }
   if (operand.grouped)
     groups.emplace_back(&operand, shape.front());
-  else if (failed(agree("H", shape.front(), operand, problem.heads)))
+  else if (failed(agree("H", shape.front(), operand, problem.heads, leadingSource)))
     return failure();
   for (auto [dim, size] : llvm::zip_equal(operand.dims, shape.drop_front()))
     facts.push_back({&operand, dim, size});
@@ -195,7 +196,7 @@ bool SizeSolver::learn(const Fact &fact) {
 FailureOr<Problem> SizeSolver::solve() {
   // Heads: the largest count among the grouped arguments where nothing else tells.
   for (auto [operand, heads] : groups)
-    if (!source.count("H"))
+    if (!leadingSource.count("H"))
       problem.heads = std::max(problem.heads, heads);
   for (auto [operand, heads] : groups)
     if (heads == 0 || problem.heads % heads != 0)
@@ -205,7 +206,7 @@ FailureOr<Problem> SizeSolver::solve() {
   // Plain names first, so that a message names the array that says it directly.
   for (const Fact &fact : facts)
     if (fact.dim.isSimple() && !fact.dim.getConstant() && !problem.sizes.count(fact.dim.str()) &&
-        failed(agree(fact.dim.str(), fact.size, *fact.operand, problem.sizes[fact.dim.str()])))
+        failed(agree(fact.dim.str(), fact.size, *fact.operand, problem.sizes[fact.dim.str()], source)))
       return failure();
   while (llvm::any_of(facts, [&](const Fact &fact) { return learn(fact); }))
     ;
@@ -230,13 +231,19 @@ FailureOr<Problem> SizeSolver::solve() {
   return problem;
 }
 
-FailureOr<Problem> inferProblem(const Signature &signature, const std::map<std::string, int64_t> &given,
-                                Arrays &arrays) {
+LogicalResult checkSizeNames(const Signature &signature, const std::map<std::string, int64_t> &given) {
   SmallVector<StringRef> names(signature.sizes.begin(), signature.sizes.end());
   for (const auto &[name, value] : given)
     if (!is_contained(names, name))
       return error("--size " + name + ": mixer '" + signature.mixer + "' has no size '" + name + "'" +
                    suggestion(name, names));
+  return success();
+}
+
+FailureOr<Problem> inferProblem(const Signature &signature, const std::map<std::string, int64_t> &given,
+                                Arrays &arrays) {
+  if (failed(checkSizeNames(signature, given)))
+    return failure();
   SizeSolver solver(signature, given);
   for (const Operand &argument : signature.arguments)
     if (failed(solver.addArray(argument, arrays.inputs[argument.name])))

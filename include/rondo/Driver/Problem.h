@@ -28,6 +28,9 @@ struct Problem {
 /// Reads `--in` and `--state-in`, and checks every name given on the command line against the mixer.
 mlir::LogicalResult readInputs(const Signature &signature, const Options &options, Arrays &arrays);
 
+/// Checks the names in `--size`.
+mlir::LogicalResult checkSizeNames(const Signature &signature, const std::map<std::string, int64_t> &given);
+
 /// Finds the sizes that the arrays tell, with `given` for those that no array tells, and checks that all agree. Arrays
 /// without B get one.
 mlir::FailureOr<Problem> inferProblem(const Signature &signature, const std::map<std::string, int64_t> &given,
