@@ -115,7 +115,7 @@ llvm::Expected<CpuTarget> CpuTarget::get(StringRef name) {
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
   CpuTarget result;
   result.targetMachine.reset(target->createTargetMachine(triple, cpu, features, options, llvm::Reloc::PIC_,
-                                                         std::nullopt, llvm::CodeGenOptLevel::Default));
+                                                         std::nullopt, llvm::CodeGenOptLevel::Less));
   const llvm::MCSubtargetInfo &info = *result.targetMachine->getMCSubtargetInfo();
   if (!info.isCPUStringValid(cpu))
     return error("unknown CPU '" + name + "': write native or a name such as x86-64-v3, x86-64-v4 or znver5");
@@ -152,14 +152,10 @@ static std::unique_ptr<llvm::Module> translate(ModuleOp module, llvm::LLVMContex
   return result;
 }
 
-/// Rondo's own passes have vectorised and unrolled: LLVM's loop vectorizers would only cost time.
-static void optimize(llvm::Module &module, const CpuTarget &target) {
-  llvm::PipelineTuningOptions tuning;
-  tuning.LoopVectorization = false;
-  tuning.LoopInterleaving = false;
-  tuning.SLPVectorization = false;
-  tuning.LoopUnrolling = false;
-  llvm::PassBuilder builder(&target.machine(), tuning);
+/// What is left to do after Rondo's own passes: they have tiled, vectorised and unrolled. -O2 takes seven times as long
+/// for code that is at most 3 % faster.
+static llvm::Error optimize(llvm::Module &module, const CpuTarget &target) {
+  llvm::PassBuilder builder(&target.machine());
   llvm::LoopAnalysisManager loops;
   llvm::FunctionAnalysisManager functions;
   llvm::CGSCCAnalysisManager callGraph;
@@ -169,13 +165,19 @@ static void optimize(llvm::Module &module, const CpuTarget &target) {
   builder.registerFunctionAnalyses(functions);
   builder.registerLoopAnalyses(loops);
   builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O2).run(module, modules);
+  llvm::ModulePassManager passes;
+  if (llvm::Error failed = builder.parsePassPipeline(
+          passes,
+          "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-fixpoint;max-iterations=1>,simplifycfg)"))
+    return failed;
+  passes.run(module, modules);
+  return llvm::Error::success();
 }
 
 static llvm::Error generate(llvm::Module &module, const CpuTarget &target, llvm::CodeGenFileType type,
                             llvm::raw_pwrite_stream &os) {
   llvm::legacy::PassManager passes;
-  if (target.machine().addPassesToEmitFile(passes, os, nullptr, type))
+  if (target.machine().addPassesToEmitFile(passes, os, nullptr, type, /*DisableVerify=*/true))
     return error("the target cannot write this kind of file");
   passes.run(module);
   return llvm::Error::success();
@@ -193,7 +195,8 @@ llvm::Error rondo::emit(ModuleOp module, const CpuTarget &target, Artifact artif
     return error("the module cannot be translated to LLVM IR");
   {
     StepTimer timer(times ? &times->optimize : nullptr);
-    optimize(*ir, target);
+    if (llvm::Error failed = optimize(*ir, target))
+      return failed;
   }
   StepTimer timer(times ? &times->codegen : nullptr);
   if (artifact == Artifact::LLVMIR) {
@@ -256,7 +259,8 @@ llvm::Expected<std::unique_ptr<Engine>> Engine::create(ModuleOp module, const Cp
   }
   {
     StepTimer timer(times ? &times->optimize : nullptr);
-    optimize(*ir, target);
+    if (llvm::Error failed = optimize(*ir, target))
+      return std::move(failed);
   }
   SmallVector<char, 0> bytes;
   {
