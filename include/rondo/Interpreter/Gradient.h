@@ -1,19 +1,17 @@
 //===- Gradient.h - The meaning of a mixer's gradient ------------------------------------------------- -*- C++ -*-===//
 //
-// Reverse mode over the interpreter, token by token in float64. Every other form of a gradient is tested against this
-// one.
+// Reverse mode over the interpreter, token by token in float64. Every other form of a gradient is tested against
+// this one.
 //
 // Where the derivative is a matter of choice:
 //
-//   max, min, reduce max, reduce min   ties go to the left operand, the first element
-//   relu and abs at 0                  0
-//   select                             to the operand that was taken; a condition has no gradient, comparisons have
-//   none zero times anything                is zero. So a factor exp(-inf) = 0 stops a cotangent whatever stands before
-//   it, and a
-//                                      cotangent of 0 asks nothing of a derivative that is infinite: sqrt, log and pow
-//                                      at 0, whose derivative is infinite, give that infinity only to a cotangent that
-//                                      is not 0.
-//   unary functions at -inf and inf    the limit of the derivative
+//   max, min, reduce max, reduce min  ties go to the left operand, the first element
+//   relu and abs at 0                 0
+//   select                            to the operand that was taken; conditions and comparisons have no gradient
+//   unary functions at -inf and inf   the limit of the derivative
+//
+// Zero times anything is zero. So a factor exp(-inf) = 0 stops a cotangent whatever it meets next, and a cotangent of 0
+// asks nothing of an infinite derivative: sqrt, log and negative powers at 0 give that infinity only to others.
 //
 //===--------------------------------------------------------------------------------------------------------------===//
 
