@@ -17,6 +17,15 @@ Value TensorBuilder::number(double value) {
 
 Value TensorBuilder::add(Value lhs, int64_t rhs) { return arith::AddIOp::create(*this, lhs, index(rhs)); }
 
+Span TensorBuilder::multiple(Span span, int64_t count) {
+  auto times = [&](OpFoldResult number) -> OpFoldResult {
+    if (auto constant = getConstantIntValue(number))
+      return getIndexAttr(*constant * count);
+    return count == 1 ? number : arith::MulIOp::create(*this, cast<Value>(number), index(count)).getResult();
+  };
+  return {times(span.from), times(span.size)};
+}
+
 Value TensorBuilder::empty(ArrayRef<int64_t> shape) { return tensor::EmptyOp::create(*this, shape, getF32Type()); }
 
 Value TensorBuilder::filled(ArrayRef<int64_t> shape, double value) { return fill(empty(shape), value); }
@@ -92,6 +101,34 @@ Value TensorBuilder::setRow(Value tensor, ArrayRef<OpFoldResult> at, Value value
   return setSlice(tensor, single(*this, at), value);
 }
 
+/// The type of a column of `rows` elements.
+static RankedTensorType columnType(Value tensor, Span rows) {
+  int64_t size = getConstantIntValue(rows.size).value_or(ShapedType::kDynamic);
+  return RankedTensorType::get(size, cast<RankedTensorType>(tensor.getType()).getElementType());
+}
+
+Value TensorBuilder::column(Value tensor, Span rows, Value at) {
+  Part part(*this, tensor, {rows, {at, getIndexAttr(1)}}, /*drop=*/false);
+  return tensor::ExtractSliceOp::create(*this, columnType(tensor, rows), tensor, part.offsets, part.sizes,
+                                        part.strides);
+}
+
+Value TensorBuilder::setColumn(Value tensor, Span rows, Value at, Value value) {
+  return setSlice(tensor, {rows, {at, getIndexAttr(1)}}, value);
+}
+
+Value TensorBuilder::alternate(Value tensor, int64_t count, int64_t offset) {
+  Part part(*this, tensor, Span{getIndexAttr(offset), getIndexAttr(shapeOf(tensor)[0] / count)}, /*drop=*/false);
+  part.strides[0] = getIndexAttr(count);
+  return tensor::ExtractSliceOp::create(*this, part.type, tensor, part.offsets, part.sizes, part.strides);
+}
+
+Value TensorBuilder::setAlternate(Value tensor, int64_t count, int64_t offset, Value value) {
+  Part part(*this, tensor, Span{getIndexAttr(offset), getIndexAttr(shapeOf(value)[0])}, /*drop=*/false);
+  part.strides[0] = getIndexAttr(count);
+  return tensor::InsertSliceOp::create(*this, value, tensor, part.offsets, part.sizes, part.strides);
+}
+
 Value TensorBuilder::element(Value tensor, ValueRange at) { return tensor::ExtractOp::create(*this, tensor, at); }
 
 Value TensorBuilder::setElement(Value tensor, ValueRange at, Value value) {
@@ -115,12 +152,9 @@ Values TensorBuilder::map(ValueRange ins, ValueRange outs, function_ref<Values(V
     maps.push_back(lastDims(*this, rank, shapeOf(in).size()));
   maps.append(outs.size(), getMultiDimIdentityMap(rank));
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
-  auto generic = linalg::GenericOp::create(*this, outs.getTypes(), ins, outs, maps, iterators,
-                                           [&](OpBuilder &builder, Location loc, ValueRange arguments) {
-                                             InsertionGuard guard(*this);
-                                             restoreInsertionPoint(builder.saveInsertionPoint());
-                                             linalg::YieldOp::create(*this, body(arguments));
-                                           });
+  auto generic = linalg::GenericOp::create(
+      *this, outs.getTypes(), ins, outs, maps, iterators,
+      [&](OpBuilder &, Location, ValueRange values) { linalg::YieldOp::create(*this, body(values)); });
   return Values(generic.getResults());
 }
 
@@ -134,31 +168,30 @@ Value TensorBuilder::product(Value lhs, Value rhs, Value out) {
              [&](ValueRange values) -> Values { return {arith::MulFOp::create(*this, values[0], values[1])}; })[0];
 }
 
-/// out = body(ins..., out) for every position of axis 0 of the inputs.
-static Value reduce(TensorBuilder &b, ValueRange ins, Value out, function_ref<Value(ValueRange)> body) {
-  unsigned rank = TensorBuilder::shapeOf(ins[0]).size();
-  SmallVector<AffineMap> maps(ins.size(), b.getMultiDimIdentityMap(rank));
-  maps.push_back(lastDims(b, rank, rank - 1));
+Value TensorBuilder::multiplyRows(Value tensor, Value out) {
+  unsigned rank = shapeOf(tensor).size();
   SmallVector<utils::IteratorType> iterators(rank, utils::IteratorType::parallel);
   iterators[0] = utils::IteratorType::reduction;
-  return linalg::GenericOp::create(b, out.getType(), ins, out, maps, iterators,
-                                   [&](OpBuilder &builder, Location loc, ValueRange arguments) {
-                                     OpBuilder::InsertionGuard guard(b);
-                                     b.restoreInsertionPoint(builder.saveInsertionPoint());
-                                     linalg::YieldOp::create(b, body(arguments));
+  return linalg::GenericOp::create(*this, out.getType(), tensor, out,
+                                   {getMultiDimIdentityMap(rank), lastDims(*this, rank, rank - 1)}, iterators,
+                                   [&](OpBuilder &, Location, ValueRange values) {
+                                     Value next = arith::MulFOp::create(*this, values[1], values[0]);
+                                     linalg::YieldOp::create(*this, next);
                                    })
       .getResult(0);
 }
 
-Value TensorBuilder::multiplyRows(Value tensor, Value out) {
-  return reduce(*this, tensor, out,
-                [&](ValueRange values) -> Value { return arith::MulFOp::create(*this, values[1], values[0]); });
-}
-
-Value TensorBuilder::dot(Value lhs, Value rhs, Value out) {
-  return reduce(*this, {lhs, rhs}, out, [&](ValueRange values) -> Value {
-    return arith::AddFOp::create(*this, values[2], arith::MulFOp::create(*this, values[0], values[1]));
-  });
+Value TensorBuilder::dotRows(Value lhs, Value rhs, Value out) {
+  AffineMap rows = AffineMap::get(2, 0, getAffineDimExpr(0));
+  return linalg::GenericOp::create(*this, out.getType(), {lhs, rhs}, out,
+                                   {getMultiDimIdentityMap(2), lastDims(*this, 2, 1), rows},
+                                   {utils::IteratorType::parallel, utils::IteratorType::reduction},
+                                   [&](OpBuilder &, Location, ValueRange values) {
+                                     Value term = arith::MulFOp::create(*this, values[0], values[1]);
+                                     Value sum = arith::AddFOp::create(*this, values[2], term);
+                                     linalg::YieldOp::create(*this, sum);
+                                   })
+      .getResult(0);
 }
 
 Value TensorBuilder::contract(Value lhs, Value rhs, Value out, bool transposed) {
@@ -166,6 +199,14 @@ Value TensorBuilder::contract(Value lhs, Value rhs, Value out, bool transposed) 
   bindDims(getContext(), m, n, k);
   auto of = [&](AffineExpr rows, AffineExpr columns) { return AffineMap::get(3, 0, {rows, columns}, getContext()); };
   ArrayAttr maps = getAffineMapArrayAttr({of(m, k), transposed ? of(n, k) : of(k, n), of(m, n)});
+  return linalg::ContractOp::create(*this, out.getType(), ValueRange{lhs, rhs}, out, maps).getResult(0);
+}
+
+Value TensorBuilder::contractTransposed(Value lhs, Value rhs, Value out) {
+  AffineExpr m, n, k;
+  bindDims(getContext(), m, n, k);
+  auto of = [&](AffineExpr rows, AffineExpr columns) { return AffineMap::get(3, 0, {rows, columns}, getContext()); };
+  ArrayAttr maps = getAffineMapArrayAttr({of(k, m), of(k, n), of(m, n)});
   return linalg::ContractOp::create(*this, out.getType(), ValueRange{lhs, rhs}, out, maps).getResult(0);
 }
 

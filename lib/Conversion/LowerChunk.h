@@ -33,6 +33,8 @@ public:
   Value index(int64_t value);
   Value number(double value);
   Value add(Value lhs, int64_t rhs);
+  /// `count` positions for each one of `span`.
+  Span multiple(Span span, int64_t count);
 
   Value empty(llvm::ArrayRef<int64_t> shape);
   Value filled(llvm::ArrayRef<int64_t> shape, double value);
@@ -46,6 +48,12 @@ public:
   /// The part of a tensor at the position `at` of its first axes, which are dropped.
   Value row(Value tensor, llvm::ArrayRef<mlir::OpFoldResult> at);
   Value setRow(Value tensor, llvm::ArrayRef<mlir::OpFoldResult> at, Value part);
+  /// The part of a matrix in the given rows and one column, without that column's axis.
+  Value column(Value tensor, Span rows, Value at);
+  Value setColumn(Value tensor, Span rows, Value at, Value part);
+  /// Row i times `count` plus `offset` of a matrix, for every i: one of `count` matrices whose rows alternate.
+  Value alternate(Value tensor, int64_t count, int64_t offset);
+  Value setAlternate(Value tensor, int64_t count, int64_t offset, Value part);
   /// One element.
   Value element(Value tensor, ValueRange at);
   Value setElement(Value tensor, ValueRange at, Value value);
@@ -58,10 +66,12 @@ public:
   Value product(Value lhs, Value rhs, Value out);
   /// out *= every row of `tensor` in turn.
   Value multiplyRows(Value tensor, Value out);
-  /// out += sum of lhs * rhs: a number of two rows.
-  Value dot(Value lhs, Value rhs, Value out);
+  /// out[i] += sum of lhs[i] * rhs: the products of rows with one row.
+  Value dotRows(Value lhs, Value rhs, Value out);
   /// out += lhs rhs, or with `transposed` out += lhs rhs^T.
   Value contract(Value lhs, Value rhs, Value out, bool transposed);
+  /// out += lhs^T rhs.
+  Value contractTransposed(Value lhs, Value rhs, Value out);
 
   /// for i = from, from + step ... < to: values = body(i, values).
   Values loop(Value from, Value to, int64_t step, ValueRange init, llvm::function_ref<Values(Value, ValueRange)> body);

@@ -1,6 +1,7 @@
 //===- LowerDecay.cpp - Products of decays over intervals to loops and products -----------------------------------===//
 
 #include "LowerChunk.h"
+#include "mlir/Transforms/RegionUtils.h"
 #include "rondo/Conversion/Passes.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
 #include "llvm/Support/MathExtras.h"
@@ -135,23 +136,26 @@ namespace {
 /// row of token t times the decays from the beginning of its block (t itself excluded): between blocks that are
 /// neighbours the decay of a pair is the product of the two. Doubling the blocks multiplies `early` of the left one by
 /// all decays of the right one and `late` of the right one by all decays of the left one: only products over intervals.
+///
+/// `late` may have several rows a token, neighbours of each other.
 class Halving {
 public:
-  Halving(TensorBuilder &b, Value decay, int64_t leaf)
-      : b(b), decay(decay), leaf(leaf), size(TensorBuilder::shapeOf(decay)[0]) {}
+  Halving(TensorBuilder &b, Value decay, int64_t leaf, int64_t lateRows = 1)
+      : b(b), decay(decay), leaf(leaf), lateRows(lateRows), size(TensorBuilder::shapeOf(decay)[0]) {}
 
+  /// The rows of token t, times the products of decays of one row, in the destination.
+  using LateFn = function_ref<Value(Value t, Value product, Value out)>;
   /// One pair of tokens: the new result from t, s and the row early[s].
   using PairFn = function_ref<Value(Value result, Value t, Value s, Value early)>;
-  /// One pair of blocks, `left` and `right`: the new result.
+  /// One pair of blocks, `left` and `right`, in tokens: the new result.
   using BlockFn = function_ref<Value(Value result, Span right, Span left, Value late, Value early)>;
 
-  /// `early` begins as one row a token; `late` as `makeLate` of the product row, token and destination.
-  Value run(Value result, Value early, function_ref<Value(Value t, Value product, Value out)> makeLate, PairFn onTokens,
-            BlockFn onBlocks);
+  /// `early` begins as one row a token.
+  Value run(Value result, Value early, LateFn makeLate, PairFn onTokens, BlockFn onBlocks);
 
 private:
   void runLeaves(Value &result, Value &early, PairFn onTokens);
-  void prepareLate(Value &late, Value &totals, function_ref<Value(Value, Value, Value)> makeLate);
+  void prepareLate(Value &late, Value &totals, LateFn makeLate);
   void runLevel(int64_t half, Value &result, Value late, Value early, BlockFn onBlocks);
   void doubleBlocks(int64_t half, Value &late, Value &early, Value &totals);
 
@@ -163,12 +167,11 @@ private:
 
   TensorBuilder &b;
   Value decay;
-  int64_t leaf, size;
+  int64_t leaf, lateRows, size;
 };
 } // namespace
 
-Value Halving::run(Value result, Value early, function_ref<Value(Value, Value, Value)> makeLate, PairFn onTokens,
-                   BlockFn onBlocks) {
+Value Halving::run(Value result, Value early, LateFn makeLate, PairFn onTokens, BlockFn onBlocks) {
   runLeaves(result, early, onTokens);
   if (size <= leaf)
     return result;
@@ -205,14 +208,16 @@ void Halving::runLeaves(Value &result, Value &early, PairFn onTokens) {
 
 /// `late` for leaf blocks, and the product of all decays of each block. The first block is no right half and its total
 /// is never needed: both are left as they are.
-void Halving::prepareLate(Value &late, Value &totals, function_ref<Value(Value, Value, Value)> makeLate) {
-  ArrayRef<int64_t> shape = TensorBuilder::shapeOf(decay);
-  Values init{b.empty(shape), b.empty({llvm::divideCeilSigned(size, leaf), shape[1]}), b.empty(shape[1])};
+void Halving::prepareLate(Value &late, Value &totals, LateFn makeLate) {
+  int64_t channels = TensorBuilder::shapeOf(decay)[1];
+  Values init{b.empty({size * lateRows, channels}), b.empty({llvm::divideCeilSigned(size, leaf), channels}),
+              b.empty(channels)};
   Values values = b.loop(leaf, size, leaf, init, [&](Value start, ValueRange values) -> Values {
     Value one = b.fill(values[2], 1);
     Values rows = b.loop(start, endOfBlock(start), 1, {values[0], one}, [&](Value t, ValueRange values) -> Values {
-      Value row = makeLate(t, values[1], b.row(values[0], {t}));
-      return {b.setRow(values[0], {t}, row), b.multiply(values[1], b.row(decay, {t}))};
+      Span at = b.multiple(span(t, 1), lateRows);
+      Value late = b.setSlice(values[0], at, makeLate(t, values[1], b.slice(values[0], at)));
+      return {late, b.multiply(values[1], b.row(decay, {t}))};
     });
     Value block = arith::DivUIOp::create(b, start, b.index(leaf));
     return {rows[0], b.setRow(values[1], {block}, rows[1]), rows[1]};
@@ -243,10 +248,12 @@ void Halving::doubleBlocks(int64_t half, Value &late, Value &early, Value &total
     return span(b.add(arith::MulIOp::create(b, pair, b.index(2 * half)), side * half), half);
   };
   late = b.loop(1, whole, 1, late, [&](Value pair, ValueRange values) -> Values {
-    return {updateRows(values[0], rows(pair, 1), total(pair, 0))};
+    return {updateRows(values[0], b.multiple(rows(pair, 1), lateRows), total(pair, 0))};
   })[0];
-  if (int64_t rest = size - whole * 2 * half - half; rest > 0 && whole > 0)
-    late = updateRows(late, span(b.getIndexAttr(whole * 2 * half + half), rest), total(b.index(whole), 0));
+  if (int64_t rest = size - whole * 2 * half - half; rest > 0 && whole > 0) {
+    Span last = span(b.getIndexAttr(whole * 2 * half + half), rest);
+    late = updateRows(late, b.multiple(last, lateRows), total(b.index(whole), 0));
+  }
   early = b.loop(0, pairs - 1, 1, early, [&](Value pair, ValueRange values) -> Values {
     return {updateRows(values[0], rows(pair, 0), total(pair, 1))};
   })[0];
@@ -256,25 +263,50 @@ void Halving::doubleBlocks(int64_t half, Value &late, Value &early, Value &total
   })[0];
 }
 
-static Value lowerGram(TensorBuilder &b, chunk::DecayedGramOp op, int64_t leaf) {
-  Value query = op.getQuery();
-  auto scaleQuery = [&](Value t, Value product, Value out) { return b.product(b.row(query, {t}), product, out); };
+/// For `late`: the products of decays themselves.
+static Value productOnly(Value, Value product, Value) { return product; }
+
+static Value ones(TensorBuilder &b, Value like) { return b.filled(TensorBuilder::shapeOf(like), 1); }
+
+/// Gram matrices with the same keys and decays, at once: row t of query i is row t * count + i of one matrix, and
+/// likewise for the results.
+static Values lowerGrams(TensorBuilder &b, MutableArrayRef<chunk::DecayedGramOp> ops, int64_t leaf) {
+  chunk::DecayedGramOp first = ops.front();
+  int64_t count = ops.size(), size = TensorBuilder::shapeOf(first.getQuery())[0],
+          channels = TensorBuilder::shapeOf(first.getQuery())[1];
+  Value query = first.getQuery();
+  if (count > 1) {
+    query = b.empty({size * count, channels});
+    for (auto [i, op] : llvm::enumerate(ops))
+      query = b.setAlternate(query, count, i, op.getQuery());
+  }
+  auto rowsOf = [&](Value t) { return b.multiple({t, b.getIndexAttr(1)}, count); };
+  auto scaleQuery = [&](Value t, Value product, Value out) {
+    return b.product(b.slice(query, rowsOf(t)), product, out);
+  };
   auto onTokens = [&](Value result, Value t, Value s, Value early) {
-    return b.setRow(result, {t, s}, b.dot(b.row(query, {t}), early, b.row(result, {t, s})));
+    Span rows = rowsOf(t);
+    return b.setColumn(result, rows, s, b.dotRows(b.slice(query, rows), early, b.column(result, rows, s)));
   };
   auto onBlocks = [&](Value result, Span right, Span left, Value late, Value early) {
+    Span rows = b.multiple(right, count);
     Value block =
-        b.contract(b.slice(late, right), b.slice(early, left), b.slice(result, {right, left}), /*transposed=*/true);
-    return b.setSlice(result, {right, left}, block);
+        b.contract(b.slice(late, rows), b.slice(early, left), b.slice(result, {rows, left}), /*transposed=*/true);
+    return b.setSlice(result, {rows, left}, block);
   };
-  Value zero = b.filled(TensorBuilder::shapeOf(op.getResult()), 0);
-  return Halving(b, op.getDecay(), leaf).run(zero, op.getKey(), scaleQuery, onTokens, onBlocks);
+  Value zero = b.filled({size * count, size}, 0);
+  Value result = Halving(b, first.getDecay(), leaf, count).run(zero, first.getKey(), scaleQuery, onTokens, onBlocks);
+  if (count == 1)
+    return {result};
+  Values results;
+  for (int64_t i = 0; i < count; ++i)
+    results.push_back(b.alternate(result, count, i));
+  return results;
 }
 
 static Value lowerApply(TensorBuilder &b, chunk::DecayedApplyOp op, int64_t leaf) {
   Value weight = op.getWeight();
   ArrayRef<int64_t> shape = TensorBuilder::shapeOf(op.getValue());
-  auto copyProduct = [&](Value, Value product, Value) { return product; };
   auto onTokens = [&](Value result, Value t, Value s, Value early) {
     Value factor = b.element(weight, {t, s});
     Value row = b.map(early, b.row(result, {t}), [&](ValueRange values) -> Values {
@@ -290,7 +322,74 @@ static Value lowerApply(TensorBuilder &b, chunk::DecayedApplyOp op, int64_t leaf
     })[0];
     return b.setSlice(result, right, rows);
   };
-  return Halving(b, op.getDecay(), leaf).run(b.filled(shape, 0), op.getValue(), copyProduct, onTokens, onBlocks);
+  return Halving(b, op.getDecay(), leaf).run(b.filled(shape, 0), op.getValue(), productOnly, onTokens, onBlocks);
+}
+
+/// From later tokens to earlier ones: result[s] += weight[t, s] * (decays between) * value[t].
+static Value lowerReverseApply(TensorBuilder &b, chunk::DecayedApplyOp op, int64_t leaf) {
+  Value weight = op.getWeight(), value = op.getValue();
+  ArrayRef<int64_t> shape = TensorBuilder::shapeOf(value);
+  auto times = [&](Value t, Value product, Value out) { return b.product(b.row(value, {t}), product, out); };
+  auto addScaled = [&](ValueRange ins, Value out, Value factor) {
+    return b.map(ins, out, [&](ValueRange v) -> Values {
+      Value term = arith::MulFOp::create(b, v[0], v[1]);
+      if (factor)
+        term = arith::MulFOp::create(b, term, factor);
+      return {arith::AddFOp::create(b, v.back(), term)};
+    })[0];
+  };
+  auto onTokens = [&](Value result, Value t, Value s, Value early) {
+    return b.setRow(result, {s}, addScaled({early, b.row(value, {t})}, b.row(result, {s}), b.element(weight, {t, s})));
+  };
+  auto onBlocks = [&](Value result, Span right, Span left, Value late, Value early) {
+    Value zero = b.filled({*getConstantIntValue(left.size), shape[1]}, 0);
+    Value sum = b.contractTransposed(b.slice(weight, {right, left}), b.slice(late, right), zero);
+    return b.setSlice(result, left, addScaled({b.slice(early, left), sum}, b.slice(result, left), {}));
+  };
+  return Halving(b, op.getDecay(), leaf).run(b.filled(shape, 0), ones(b, value), times, onTokens, onBlocks);
+}
+
+/// result[u] += product[u] * f[u] for the rows of a block, where f sums the `terms` of the tokens after u (before u
+/// with `forwards`), each times the decays between: f[u] = terms[v] + decay[v] f[v] with v the neighbour of u.
+static Value addRunningSums(TensorBuilder &b, Value result, Value products, Value terms, Value decay, Span rows,
+                            bool forwards) {
+  int64_t size = *getConstantIntValue(rows.size);
+  Value start = getValueOrCreateConstantIndexOp(b, b.getLoc(), rows.from), zero = b.fill(emptyRow(b, decay), 0);
+  return b.loop(0, size, 1, {result, zero}, [&](Value step, ValueRange values) -> Values {
+    Value i = forwards ? step : arith::SubIOp::create(b, b.index(size - 1), step).getResult();
+    Value u = arith::AddIOp::create(b, start, i);
+    auto addProduct = [&](ValueRange v) -> Values {
+      return {arith::AddFOp::create(b, v[2], arith::MulFOp::create(b, v[0], v[1]))};
+    };
+    Value row = b.map({b.row(products, {u}), values[1]}, b.row(values[0], {u}), addProduct)[0];
+    Value stored = b.setRow(values[0], {u}, row);
+    Value next = b.map({b.row(decay, {u}), b.row(terms, {i})}, values[1], [&](ValueRange v) -> Values {
+      return {arith::AddFOp::create(b, v[1], arith::MulFOp::create(b, v[0], v[2]))};
+    })[0];
+    return {stored, next};
+  })[0];
+}
+
+/// Block by block: a decay of the right half lies between all of the left half and the tokens after it, one of the left
+/// half between the tokens before it and all of the right half. The halves go down to single tokens.
+static Value lowerDecayAdjoint(TensorBuilder &b, chunk::DecayAdjointOp op) {
+  Value weight = op.getWeight(), later = op.getLater(), earlier = op.getEarlier(), decay = op.getDecay();
+  int64_t channels = TensorBuilder::shapeOf(decay)[1];
+  auto multiplied = [&](Value x, Value y, int64_t rows) { return b.product(x, y, b.empty({rows, channels})); };
+  auto onTokens = [&](Value result, Value, Value, Value) { return result; }; // a leaf of one token has no pairs
+  auto onBlocks = [&](Value result, Span right, Span left, Value late, Value early) {
+    int64_t numLeft = *getConstantIntValue(left.size), numRight = *getConstantIntValue(right.size);
+    Value block = b.slice(weight, {right, left});
+    Value x = b.slice(later, right), y = b.slice(earlier, left);
+    Value fromLeft = b.contract(block, multiplied(b.slice(early, left), y, numLeft), b.filled({numRight, channels}, 0),
+                                /*transposed=*/false);
+    Value fromRight =
+        b.contractTransposed(block, multiplied(b.slice(late, right), x, numRight), b.filled({numLeft, channels}, 0));
+    result = addRunningSums(b, result, late, multiplied(fromLeft, x, numRight), decay, right, /*forwards=*/false);
+    return addRunningSums(b, result, early, multiplied(fromRight, y, numLeft), decay, left, /*forwards=*/true);
+  };
+  Value zero = b.filled(TensorBuilder::shapeOf(decay), 0);
+  return Halving(b, decay, /*leaf=*/1).run(zero, ones(b, decay), productOnly, onTokens, onBlocks);
 }
 
 namespace {
@@ -300,6 +399,10 @@ struct RondoLowerDecayPass : rondo::impl::RondoLowerDecayBase<RondoLowerDecayPas
   void runOnOperation() override {
     // Totals first: they look for running products.
     getOperation().walk([&](chunk::TotalOp op) { replace(op, lowerTotal); });
+    SmallVector<chunk::DecayedGramOp> grams;
+    getOperation().walk([&](chunk::DecayedGramOp op) { grams.push_back(op); });
+    while (!grams.empty())
+      lowerGramsLike(grams.front(), grams);
     getOperation().walk([&](Operation *op) {
       llvm::TypeSwitch<Operation *>(op)
           .Case([&](chunk::CumprodOp op) { replace(op, lowerCumprod); })
@@ -309,16 +412,34 @@ struct RondoLowerDecayPass : rondo::impl::RondoLowerDecayBase<RondoLowerDecayPas
               return isVector ? lowerIntervals(b, op.getOperand()) : lowerCoupledIntervals(b, op.getOperand());
             });
           })
-          .Case([&](chunk::DecayedGramOp op) {
-            replace(op, [&](TensorBuilder &b, auto op) { return lowerGram(b, op, leaf); });
-          })
           .Case([&](chunk::DecayedApplyOp op) {
-            replace(op, [&](TensorBuilder &b, auto op) { return lowerApply(b, op, leaf); });
-          });
+            replace(op, [&](TensorBuilder &b, auto op) {
+              return op.getReverse() ? lowerReverseApply(b, op, leaf) : lowerApply(b, op, leaf);
+            });
+          })
+          .Case([&](chunk::DecayAdjointOp op) { replace(op, lowerDecayAdjoint); });
     });
   }
 
 private:
+  /// Lowers `first` and, where their queries can be computed as early, the others with the same keys and decays;
+  /// removes them from `grams`.
+  void lowerGramsLike(chunk::DecayedGramOp first, SmallVectorImpl<chunk::DecayedGramOp> &grams) {
+    IRRewriter rewriter(&getContext());
+    SmallVector<chunk::DecayedGramOp> group;
+    for (chunk::DecayedGramOp op : grams)
+      if (op == first ||
+          (op->getBlock() == first->getBlock() && op.getKey() == first.getKey() && op.getDecay() == first.getDecay() &&
+           succeeded(moveValueDefinitions(rewriter, op.getQuery(), first))))
+        group.push_back(op);
+    llvm::erase_if(grams, [&](chunk::DecayedGramOp op) { return llvm::is_contained(group, op); });
+    TensorBuilder b(first);
+    for (auto [op, result] : llvm::zip(group, lowerGrams(b, group, leaf)))
+      op.replaceAllUsesWith(result);
+    for (chunk::DecayedGramOp op : group)
+      op.erase();
+  }
+
   template <typename OpTy, typename Fn>
   void replace(OpTy op, Fn lower) {
     TensorBuilder b(op);

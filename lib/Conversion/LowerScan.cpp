@@ -63,25 +63,34 @@ static void lowerScan(chunk::ScanOp op) {
     init.push_back(bufferization::AllocTensorOp::create(b, cast<RankedTensorType>(stacked.getType()), ValueRange()));
   llvm::append_range(init, op.getStates());
 
-  Values results = b.loop(b.index(0), op.getCount(), 1, init, [&](Value t, ValueRange values) -> Values {
+  Values results = b.loop(b.index(0), op.getCount(), 1, init, [&](Value step, ValueRange values) -> Values {
+    Value t = step;
+    if (op.getReverse())
+      t = arith::SubIOp::create(b, arith::SubIOp::create(b, op.getCount(), b.index(1)), step);
     IRMapping mapping;
     for (auto [argument, rows] : llvm::zip(body.getArguments(), op.getRows()))
       mapping.map(argument, isa<RankedTensorType>(argument.getType()) ? b.row(rows, {t}) : b.element(rows, t));
     ValueRange whole = body.getArguments().drop_front(op.getRows().size());
     mapping.map(whole.take_front(op.getShared().size()), op.getShared());
     mapping.map(whole.drop_front(op.getShared().size()), values.drop_front(numStacked));
+    auto store = [&](unsigned i, Value value) {
+      return isa<RankedTensorType>(value.getType()) ? b.setRow(values[i], {t}, value)
+                                                    : b.setElement(values[i], t, value);
+    };
+    OperandRange yielded = body.getTerminator()->getOperands();
+    Values next(yielded.size());
+    // What a token begins with is stored before the states are updated in place.
+    for (unsigned i = 0; i < numStacked; ++i)
+      if (isa<BlockArgument>(yielded[i]))
+        next[i] = store(i, mapping.lookup(yielded[i]));
     for (Operation &inner : body.without_terminator())
       b.clone(inner, mapping);
-
-    Values next;
-    for (auto [i, operand] : llvm::enumerate(body.getTerminator()->getOperands())) {
+    for (auto [i, operand] : llvm::enumerate(yielded)) {
       Value value = mapping.lookupOrDefault(operand);
       if (i >= numStacked)
-        next.push_back(inPlace(b, value, values[i]));
-      else if (isa<RankedTensorType>(value.getType()))
-        next.push_back(b.setRow(values[i], {t}, value));
-      else
-        next.push_back(b.setElement(values[i], t, value));
+        next[i] = inPlace(b, value, values[i]);
+      else if (!next[i])
+        next[i] = store(i, value);
     }
     return next;
   });
@@ -91,8 +100,8 @@ static void lowerScan(chunk::ScanOp op) {
   op.erase();
 }
 
-/// Fills the rows in place; what somebody else still reads is copied whole before, because bufferization would copy the rows
-/// to fill alone, to a buffer of dynamic size.
+/// Fills the rows in place; what somebody else still reads is copied whole before, because bufferization would copy the
+/// rows to fill alone, to a buffer of dynamic size.
 static void lowerKeepRows(chunk::KeepRowsOp op) {
   TensorBuilder b(op);
   Value tensor = op.getOperand();

@@ -57,6 +57,55 @@ static Value solveMatrix(TensorBuilder &b, Value matrix, Value rhs, int64_t bloc
   return values[1];
 }
 
+//===----------------------------------------------------------------------------------------------------------------===//
+// The transposed system: from the last block to the first
+//===----------------------------------------------------------------------------------------------------------------===//
+
+static Value solveTransposedVector(TensorBuilder &b, Value matrix, Value rhs) {
+  int64_t size = TensorBuilder::shapeOf(rhs)[0];
+  return b.loop(0, size, 1, rhs, [&](Value step, ValueRange values) -> Values {
+    Value i = arith::SubIOp::create(b, b.index(size - 1), step), solved = values[0];
+    Value sum = b.loop(b.add(i, 1), b.index(size), 1, b.element(solved, i), [&](Value j, ValueRange sums) -> Values {
+      Value term = arith::MulFOp::create(b, b.element(matrix, {j, i}), b.element(solved, j));
+      return {arith::SubFOp::create(b, sums[0], term)};
+    })[0];
+    return {b.setElement(solved, i, sum)};
+  })[0];
+}
+
+/// Rows `start` to `start + size - 1`: first what the solved rows below take from all of them at once, then row by row
+/// from the last.
+static Values solveTransposedBlock(TensorBuilder &b, Value negated, Value start, int64_t size, ValueRange values) {
+  OpFoldResult one = b.getIndexAttr(1), rows = b.getIndexAttr(size);
+  Value end = b.add(start, size), solved = values[1];
+  OpFoldResult below = arith::SubIOp::create(b, b.index(TensorBuilder::shapeOf(solved)[0]), end).getResult();
+  Value sum = b.contractTransposed(b.slice(negated, {{end, below}, {start, rows}}), b.slice(solved, {{end, below}}),
+                                   b.slice(values[0], {{start, rows}}));
+  Value rhs = b.setSlice(values[0], {{start, rows}}, sum);
+  return b.loop(0, size, 1, {rhs, solved}, [&](Value step, ValueRange values) -> Values {
+    Value i = arith::SubIOp::create(b, arith::SubIOp::create(b, end, b.index(1)), step), next = b.add(i, 1);
+    Span after{next, arith::SubIOp::create(b, end, next).getResult()};
+    Value row = b.contractTransposed(b.slice(negated, {after, {i, one}}), b.slice(values[1], {after}),
+                                     b.slice(values[0], {{i, one}}));
+    return {b.setSlice(values[0], {{i, one}}, row), b.setSlice(values[1], {{i, one}}, row)};
+  });
+}
+
+static Value solveTransposedMatrix(TensorBuilder &b, Value matrix, Value rhs, int64_t block) {
+  ArrayRef<int64_t> shape = TensorBuilder::shapeOf(rhs);
+  Value negated = b.map(matrix, b.empty(TensorBuilder::shapeOf(matrix)),
+                        [&](ValueRange values) -> Values { return {arith::NegFOp::create(b, values[0])}; })[0];
+  int64_t whole = shape[0] / block * block;
+  Values values{rhs, b.empty(shape)};
+  if (whole < shape[0])
+    values = solveTransposedBlock(b, negated, b.index(whole), shape[0] - whole, values);
+  values = b.loop(0, whole, block, values, [&](Value step, ValueRange values) {
+    Value start = arith::SubIOp::create(b, b.index(whole - block), step);
+    return solveTransposedBlock(b, negated, start, block, values);
+  });
+  return values[1];
+}
+
 namespace {
 struct RondoLowerSolvePass : rondo::impl::RondoLowerSolveBase<RondoLowerSolvePass> {
   using RondoLowerSolveBase::RondoLowerSolveBase;
@@ -66,8 +115,13 @@ struct RondoLowerSolvePass : rondo::impl::RondoLowerSolveBase<RondoLowerSolvePas
       TensorBuilder b(op);
       Value rhs = op.getRhs();
       bool isVector = TensorBuilder::shapeOf(rhs).size() == 1;
-      op.replaceAllUsesWith(isVector ? solveVector(b, op.getMatrix(), rhs)
-                                     : solveMatrix(b, op.getMatrix(), rhs, block));
+      Value solved;
+      if (op.getTransposed())
+        solved = isVector ? solveTransposedVector(b, op.getMatrix(), rhs)
+                          : solveTransposedMatrix(b, op.getMatrix(), rhs, block);
+      else
+        solved = isVector ? solveVector(b, op.getMatrix(), rhs) : solveMatrix(b, op.getMatrix(), rhs, block);
+      op.replaceAllUsesWith(solved);
       op.erase();
     });
   }
