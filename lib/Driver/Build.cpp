@@ -86,6 +86,8 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
   ModuleOp module = source.getModule();
   auto runPasses = [&](StringRef name, llvm::function_ref<void(PassManager &)> add) -> LogicalResult {
     PassManager manager(context, ModuleOp::getOperationName());
+    // A third of the passes' time; `rondo-opt` verifies after each pass.
+    manager.enableVerifier(false);
     add(manager);
     if (failed(manager.run(module)))
       return failure();
