@@ -100,15 +100,9 @@ static void lowerScan(chunk::ScanOp op) {
   op.erase();
 }
 
-/// Fills the rows in place; what somebody else still reads is copied whole before, because bufferization would copy the
-/// rows to fill alone, to a buffer of dynamic size.
 static void lowerKeepRows(chunk::KeepRowsOp op) {
   TensorBuilder b(op);
-  Value tensor = op.getOperand();
-  Operation *def = tensor.getDefiningOp();
-  if (!def || !tensor.hasOneUse() || isa<tensor::ExtractSliceOp, tensor::ExpandShapeOp, tensor::CollapseShapeOp>(def))
-    tensor = linalg::CopyOp::create(b, tensor, b.empty(TensorBuilder::shapeOf(tensor))).getResult(0);
-  op.replaceAllUsesWith(b.fillRowsFrom(tensor, op.getCount(), op.getFill().convertToFloat()));
+  op.replaceAllUsesWith(b.fillRowsFrom(op.getOperand(), op.getCount(), op.getFill().convertToFloat()));
   op.erase();
 }
 

@@ -162,8 +162,9 @@ def RondoLowerDecay : Pass<"rondo-lower-decay", "::mlir::func::FuncOp"> {
         late[t] = query[t] d[m] ... d[t-1],   early[s] = key[s] d[s+1] ... d[m-1],   result[t, s] = late[t] . early[s],
 
     a matrix product. Blocks of `leaf`, 2 `leaf`, 4 `leaf` ... rows cover all pairs but those inside one leaf, which are
-    computed one by one while `early[s]` decays; in the end of that, it is what the first level needs. `decayed_apply` is the mirror
-    image: early values are multiplied by weights, sums by late decays.
+    computed one by one while `early[s]` decays; in the end of that, it is what the first level needs. Gram matrices with the
+    same keys and decays are computed together, the rows of their queries alternating in one matrix. `decayed_apply` is the
+    mirror image: early values are multiplied by weights, sums by late decays.
 
     ```mlir
     %0 = chunk.decayed_gram %q, %k, %d : tensor<32x8xf32> -> tensor<32x32xf32>
@@ -191,7 +192,7 @@ def RondoLowerScan : Pass<"rondo-lower-scan", "::mlir::func::FuncOp"> {
   let description = [{
     `chunk.scan` becomes a loop over time whose body is the region: rows are slices, states are carried and updated in place,
     stacked results are written row by row and the rows from `count` on filled with zeros. `chunk.keep_rows` fills the rows from
-    `count` on in place: nothing when the chunk is full. An operand with other uses is copied before.
+    `count` on in place, one by one: nothing when the chunk is full.
 
     ```mlir
     %o, %s = chunk.scan "affine" count %n rows(%x : tensor<64x8xf32>) shared() states(%s0 : tensor<8xf32>) {

@@ -97,7 +97,7 @@ func.func @gram(%q: tensor<64x32xf32>, %k: tensor<64x32xf32>, %d: tensor<64x32xf
   // CHECK: %[[LEAVES:.*]]:2 = scf.for {{.*}} step %c16 iter_args(%{{.*}} = %[[ZERO]], %{{.*}} = %[[K]])
   // CHECK: scf.for
   // CHECK: scf.for
-  // CHECK: linalg.generic {{.*}} iterator_types = ["reduction"]
+  // CHECK: linalg.generic {{.*}} iterator_types = ["parallel", "reduction"]
   // CHECK: %[[LATE:.*]]:3 = scf.for %{{.*}} = %c16 to %c64 step %c16
   // CHECK: %[[LEVEL16:.*]] = scf.for {{.*}} step %c32 iter_args(%{{.*}} = %[[LEAVES]]#0)
   // CHECK: linalg.contract {{.*}} tensor<16x32xf32>, tensor<16x32xf32>) outs(%{{.*}} : tensor<16x16xf32>)
@@ -127,6 +127,42 @@ func.func @odd_gram(%q: tensor<17x32xf32>, %k: tensor<17x32xf32>, %d: tensor<17x
   // CHECK: return
   %0 = chunk.decayed_gram %q, %k, %d : tensor<17x32xf32> -> tensor<17x17xf32>
   return %0 : tensor<17x17xf32>
+}
+
+// -----
+
+// Two Gram matrices with the same keys and decays: their rows alternate in one matrix, and the decayed keys are shared.
+// The second query moves up.
+// CHECK-LABEL: func @two_grams
+// CHECK-SAME: %[[Q0:[^:]*]]: tensor<32x8xf32>, %[[Q1:[^:]*]]: tensor<32x8xf32>, %[[K:[^:]*]]: tensor<32x8xf32>
+func.func @two_grams(%q0: tensor<32x8xf32>, %q1: tensor<32x8xf32>, %k: tensor<32x8xf32>, %d: tensor<32x8xf32>)
+    -> (tensor<32x32xf32>, tensor<32x32xf32>) {
+  // CHECK: %[[SECOND:.*]] = linalg.exp ins(%[[Q1]]
+  // CHECK: %[[FIRST:.*]] = tensor.insert_slice %[[Q0]] into %{{.*}}[0, 0] [32, 8] [2, 1]
+  // CHECK: %[[BOTH:.*]] = tensor.insert_slice %[[SECOND]] into %[[FIRST]][1, 0] [32, 8] [2, 1]
+  // CHECK: scf.for {{.*}} iter_args(%{{.*}} = %{{.*}}, %{{.*}} = %[[K]]) -> (tensor<64x32xf32>, tensor<32x8xf32>)
+  // CHECK: linalg.contract {{.*}} tensor<32x8xf32>, tensor<16x8xf32>) outs(%{{.*}} : tensor<32x16xf32>)
+  // CHECK-NOT: linalg.contract
+  // CHECK-DAG: %[[R0:.*]] = tensor.extract_slice %{{.*}}[0, 0] [32, 32] [2, 1] : tensor<64x32xf32> to tensor<32x32xf32>
+  // CHECK-DAG: %[[R1:.*]] = tensor.extract_slice %{{.*}}[1, 0] [32, 32] [2, 1] : tensor<64x32xf32> to tensor<32x32xf32>
+  // CHECK: return %[[R0]], %[[R1]]
+  %0 = chunk.decayed_gram %q0, %k, %d : tensor<32x8xf32> -> tensor<32x32xf32>
+  %e = tensor.empty() : tensor<32x8xf32>
+  %q = linalg.exp ins(%q1 : tensor<32x8xf32>) outs(%e : tensor<32x8xf32>) -> tensor<32x8xf32>
+  %1 = chunk.decayed_gram %q, %k, %d : tensor<32x8xf32> -> tensor<32x32xf32>
+  return %0, %1 : tensor<32x32xf32>, tensor<32x32xf32>
+}
+
+// -----
+
+// The second query needs the first result.
+// CHECK-LABEL: func @gram_of_gram
+func.func @gram_of_gram(%q: tensor<8x8xf32>, %k: tensor<8x8xf32>, %d: tensor<8x8xf32>) -> tensor<8x8xf32> {
+  // CHECK-NOT: tensor.insert_slice {{.*}} [2, 1]
+  // CHECK: return
+  %0 = chunk.decayed_gram %q, %k, %d : tensor<8x8xf32> -> tensor<8x8xf32>
+  %1 = chunk.decayed_gram %0, %k, %d : tensor<8x8xf32> -> tensor<8x8xf32>
+  return %1 : tensor<8x8xf32>
 }
 
 // -----

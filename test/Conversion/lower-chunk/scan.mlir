@@ -1,4 +1,4 @@
-// RUN: rondo-opt %s -rondo-lower-scan -split-input-file -allow-unregistered-dialect | FileCheck %s
+// RUN: rondo-opt %s -rondo-lower-scan -split-input-file | FileCheck %s
 
 // The body runs for each valid token; the new state takes the place of the old one.
 // CHECK-LABEL: func @elementwise_state
@@ -15,10 +15,10 @@ func.func @elementwise_state(%n: index, %x: tensor<64x8xf32>, %s0: tensor<8xf32>
     %new = linalg.add ins(%row, %state : tensor<8xf32>, tensor<8xf32>) outs(%e : tensor<8xf32>) -> tensor<8xf32>
     chunk.yield %new, %new : tensor<8xf32>, tensor<8xf32>
   } -> tensor<64x8xf32>, tensor<8xf32>
-  // CHECK: %[[REST:.*]] = arith.subi %{{.*}}, %[[COUNT]]
-  // CHECK: %[[TAIL:.*]] = tensor.extract_slice %[[LOOP]]#0[%[[COUNT]], 0] [%[[REST]], 8] [1, 1]
-  // CHECK: %[[ZEROS:.*]] = linalg.fill ins(%{{.*}}) outs(%[[TAIL]]
-  // CHECK: %[[FILLED:.*]] = tensor.insert_slice %[[ZEROS]] into %[[LOOP]]#0[%[[COUNT]], 0] [%[[REST]], 8] [1, 1]
+  // CHECK: %[[FILLED:.*]] = scf.for %[[U:.*]] = %[[COUNT]] to %c64 {{.*}} iter_args(%[[ROWS:.*]] = %[[LOOP]]#0)
+  // CHECK: %[[LATER:.*]] = tensor.extract_slice %[[ROWS]][%[[U]], 0] [1, 8] [1, 1]
+  // CHECK: %[[ZEROS:.*]] = linalg.fill ins(%{{.*}}) outs(%[[LATER]]
+  // CHECK: tensor.insert_slice %[[ZEROS]] into %[[ROWS]][%[[U]], 0] [1, 8] [1, 1]
   // CHECK: return %[[FILLED]], %[[LOOP]]#1
   return %o, %s : tensor<64x8xf32>, tensor<8xf32>
 }
@@ -85,25 +85,14 @@ func.func @numbers(%n: index, %x: tensor<64xf32>, %s0: f32) -> (tensor<64xf32>, 
 // -----
 
 // CHECK-LABEL: func @keep_rows
-// CHECK-SAME: %[[COUNT:.*]]: index
-func.func @keep_rows(%n: index) -> tensor<64x8xf32> {
-  // CHECK: %[[X:.*]] = "test.value"
-  // CHECK: %[[TAIL:.*]] = tensor.extract_slice %[[X]][%[[COUNT]], 0] [%[[REST:.*]], 8] [1, 1]
+// CHECK-SAME: %[[X:.*]]: tensor<64x8xf32>, %[[COUNT:.*]]: index
+func.func @keep_rows(%x: tensor<64x8xf32>, %n: index) -> tensor<64x8xf32> {
+  // CHECK: %[[FILLED:.*]] = scf.for %[[T:.*]] = %[[COUNT]] to %c64 {{.*}} iter_args(%[[ROWS:.*]] = %[[X]])
+  // CHECK: %[[ROW:.*]] = tensor.extract_slice %[[ROWS]][%[[T]], 0] [1, 8] [1, 1]
   // CHECK: %[[ONE:.*]] = arith.constant 1.0{{.*}} : f32
-  // CHECK: %[[ONES:.*]] = linalg.fill ins(%[[ONE]] : f32) outs(%[[TAIL]]
-  // CHECK: tensor.insert_slice %[[ONES]] into %[[X]][%[[COUNT]], 0] [%[[REST]], 8] [1, 1]
-  %x = "test.value"() : () -> tensor<64x8xf32>
-  %0 = chunk.keep_rows %x, %n fill 1.0 : tensor<64x8xf32>
-  return %0 : tensor<64x8xf32>
-}
-
-// -----
-
-// CHECK-LABEL: func @keep_rows_of_used_value
-// CHECK-SAME: %[[X:.*]]: tensor<64x8xf32>
-func.func @keep_rows_of_used_value(%x: tensor<64x8xf32>, %n: index) -> tensor<64x8xf32> {
-  // CHECK: %[[COPY:.*]] = linalg.copy ins(%[[X]]
-  // CHECK: tensor.insert_slice %{{.*}} into %[[COPY]]
+  // CHECK: %[[ONES:.*]] = linalg.fill ins(%[[ONE]] : f32) outs(%[[ROW]]
+  // CHECK: tensor.insert_slice %[[ONES]] into %[[ROWS]][%[[T]], 0] [1, 8] [1, 1]
+  // CHECK: return %[[FILLED]]
   %0 = chunk.keep_rows %x, %n fill 1.0 : tensor<64x8xf32>
   return %0 : tensor<64x8xf32>
 }
