@@ -151,8 +151,8 @@ def RondoFuseElementwise : Pass<"rondo-fuse-elementwise", "::mlir::func::FuncOp"
 def RondoLowerDecay : Pass<"rondo-lower-decay", "::mlir::func::FuncOp"> {
   let summary = "Turn products of decays into loops and matrix products";
   let description = [{
-    Lowers `chunk.cumprod`, `chunk.total`, `chunk.interval_products`, `chunk.decayed_gram` and `chunk.decayed_apply` to linalg,
-    tensor and scf. Running products are rows carried by a loop over time; row i of the interval products is row i-1 times a
+    Lowers `chunk.cumprod`, `chunk.total`, `chunk.interval_products`, `chunk.decayed_gram`, `chunk.decayed_apply` and
+    `chunk.decay_adjoint` to linalg, tensor and scf. Running products are rows carried by a loop over time; row i of the interval products is row i-1 times a
     decay. The decays per channel between two tokens,
 
         result[t, s] = sum_r query[t, r] (d[s+1, r] ... d[t-1, r]) key[s, r],
@@ -164,7 +164,7 @@ def RondoLowerDecay : Pass<"rondo-lower-decay", "::mlir::func::FuncOp"> {
     a matrix product. Blocks of `leaf`, 2 `leaf`, 4 `leaf` ... rows cover all pairs but those inside one leaf, which are
     computed one by one while `early[s]` decays; in the end of that, it is what the first level needs. Gram matrices with the
     same keys and decays are computed together, the rows of their queries alternating in one matrix. `decayed_apply` is the
-    mirror image: early values are multiplied by weights, sums by late decays.
+    mirror image: early values are multiplied by weights, sums by late decays (late values and early decays with `reverse`).
 
     ```mlir
     %0 = chunk.decayed_gram %q, %k, %d : tensor<32x8xf32> -> tensor<32x32xf32>
@@ -242,6 +242,7 @@ def RondoLowerSolve : Pass<"rondo-lower-solve", "::mlir::func::FuncOp"> {
     ```
 
     Sizes that are no multiple of `block` have a short last block. A right-hand side with one column is solved by scalars.
+    With `transposed` the same runs from the last block to the first with columns of A.
 
     Numerics: the sums of one row are taken block by block, in the order of the substitution.
   }];

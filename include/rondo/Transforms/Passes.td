@@ -68,11 +68,11 @@ def RondoDifferentiate : Pass<"rondo-differentiate", "::mlir::ModuleOp"> {
     A product's adjoints are products, an elementwise function's are its derivative times the cotangent, summed where an
     operand was repeated; chunk operations have
 
-      W = (I + L)^-1 B           dB = (I + L)^-T dW,  dL = -stril(dB W^T)
-      p[t] = prod_(u<t) a[u]     da[u] = p[u] sum_(t>u) dp[t] prod_(u<v<t) a[v]
-      R = interval products      da[u] = sum_j R[u, j] sum_i R[i, u+1] dR[i, j]
-      A = decayed Gram matrix    dq = decayed apply of dA to k, dk its transpose to q, da: `chunk.decay_adjoint`
-      scan                       the states before each token, then the scan backwards
+        W = (I + L)^-1 B           dB = (I + L)^-T dW,  dL = -stril(dB W^T)
+        p[t] = prod_(u<t) a[u]     da[u] = p[u] sum_(t>u) dp[t] prod_(u<v<t) a[v]
+        R = interval products      da[u] = sum_j R[u, j] sum_i R[i, u+1] dR[i, j]
+        A = decayed Gram matrix    dq = decayed apply of dA to k, dk its transpose to q, da: `chunk.decay_adjoint`
+        scan                       the states before each token, then the scan backwards
 
     ```mlir
     func.func @f(%n: index, %x: tensor<64x8xf32>, %S: tensor<8x8xf32>) -> (tensor<64x8xf32>, tensor<8x8xf32>)
