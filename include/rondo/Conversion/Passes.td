@@ -152,8 +152,8 @@ def RondoLowerDecay : Pass<"rondo-lower-decay", "::mlir::func::FuncOp"> {
   let summary = "Turn products of decays into loops and matrix products";
   let description = [{
     Lowers `chunk.cumprod`, `chunk.total`, `chunk.interval_products`, `chunk.decayed_gram`, `chunk.decayed_apply` and
-    `chunk.decay_adjoint` to linalg, tensor and scf. Running products are rows carried by a loop over time; row i of the interval products is row i-1 times a
-    decay. The decays per channel between two tokens,
+    `chunk.decay_adjoint` to linalg, tensor and scf. Running products are rows carried by a loop over time; row i of the
+    interval products is row i-1 times a decay. The decays per channel between two tokens,
 
         result[t, s] = sum_r query[t, r] (d[s+1, r] ... d[t-1, r]) key[s, r],
 
