@@ -100,13 +100,16 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
     return failure();
   StringMap<int64_t> sizes = request.sizes;
   CpuPipelineOptions cpu;
-  cpu.block = splitColumns(mixer, request, sizes);
+  if (!request.gradients)
+    cpu.block = splitColumns(mixer, request, sizes);
   if (failed(specialize(mixer, sizes)) || failed(runPasses("derive", [&](PassManager &manager) {
         RondoDeriveOptions derive;
         derive.form = options.sequential ? "sequential" : "chunk";
         if (options.chunk)
           derive.chunk = options.chunk;
         manager.addPass(createRondoDerive(derive));
+        if (request.gradients)
+          manager.addPass(createRondoDifferentiate());
       })))
     return failure();
   if (stage == Stage::chunk)

@@ -1,8 +1,8 @@
 //===- Check.cpp - `rondoc check`: a kernel against its meaning -----------------------------------------*- C++ -*-===//
 
-#include "rondo/Interpreter/Check.h"
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
+#include "rondo/Interpreter/CheckGradients.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/Support/Format.h"
 
@@ -37,27 +37,61 @@ static LogicalResult checkStages(const Options &options) {
   MixerOp meaning = *kept->getOps<MixerOp>().begin();
   if (failed(specialize(meaning, *sizes)))
     return failure();
-  std::unique_ptr<Engine> engine = createEngine(*source, mixer, {*sizes}, options, stopwatch);
+  std::unique_ptr<Engine> engine = createEngine(*source, mixer, {*sizes, 0, 0, options.gradients}, options, stopwatch);
   if (!engine)
     return failure();
 
-  CheckCase checkCase;
+  GradientCase checkCase;
   checkCase.type = *parseElementType(options.dtype);
   bool narrow = checkCase.type != ElementType::f32;
   for (const auto &[name, type] : options.dtypes) {
     checkCase.types[name] = *parseElementType(type);
     narrow |= type != "f32";
   }
-  double tolerance = options.tolerance.value_or(narrow ? 1e-2 : 1e-5), worst = 0;
-  auto kernel = [&](CheckArrays &arrays) -> Error {
+  double usual = options.gradients ? (narrow ? 2e-2 : 1e-4) : (narrow ? 1e-2 : 1e-5);
+  double tolerance = options.tolerance.value_or(usual), worst = 0;
+  bool allClose = true, close;
+  auto report = [&](StringRef name, const auto &result) {
+    outs() << " " << name << "=" << format("%.1e", result.error);
+    if (result.wrongNonFinite)
+      outs() << " (" << result.wrongNonFinite << " elements are not finite, or should not be)";
+    close &= result.isWithin(tolerance);
+    worst = std::max(worst, result.error);
+  };
+  auto forward = [&](CheckArrays &arrays) -> Error {
     Expected<KernelCall> call = prepareCall(*engine, signature, arrays, getThreads(options));
     if (!call)
       return call.takeError();
     (*call)();
     return Error::success();
   };
+  auto backward = [&](GradientArrays &arrays) -> Error {
+    Expected<KernelCall> call = prepareBackwardCall(*engine, signature, arrays, getThreads(options));
+    if (!call)
+      return call.takeError();
+    (*call)();
+    return Error::success();
+  };
+  auto runCase = [&]() -> Error {
+    if (options.gradients) {
+      Expected<std::vector<GradientResult>> results = checkGradients(meaning, *generators, checkCase, backward);
+      if (!results)
+        return results.takeError();
+      for (const GradientResult &result : *results) {
+        report("d" + result.name, result);
+        if (result.isWronglyZero)
+          outs() << " (zero)";
+      }
+      return Error::success();
+    }
+    Expected<std::vector<CheckResult>> results = checkKernel(meaning, *generators, checkCase, forward);
+    if (!results)
+      return results.takeError();
+    for (const CheckResult &result : *results)
+      report(result.name, result);
+    return Error::success();
+  };
 
-  bool allClose = true;
   std::vector<int64_t> lengths =
       options.lengths.empty() ? defaultLengths(engine->kernels().front().chunk) : options.lengths;
   for (GateKind gates : getGateKinds(*generators))
@@ -65,19 +99,15 @@ static LogicalResult checkStages(const Options &options) {
       checkCase.gates = gates;
       checkCase.time = length;
       checkCase.initialStates = !checkCase.initialStates;
+      // Every second case has soft gates behind strong ones.
+      checkCase.strongRuns = checkCase.initialStates && options.gradients ? 5 : 0;
       ++checkCase.seed;
-      Expected<std::vector<CheckResult>> results = checkKernel(meaning, *generators, checkCase, kernel);
-      if (!results)
-        return error(toString(results.takeError()));
-      bool close = true;
+      close = true;
       outs() << "check gates=" << stringifyGateKind(gates) << " T=" << length
              << " initial_states=" << (checkCase.initialStates ? "drawn" : "default");
-      for (const CheckResult &result : *results) {
-        outs() << " " << result.name << "=" << format("%.1e", result.error);
-        if (result.wrongNonFinite)
-          outs() << " (" << result.wrongNonFinite << " elements are not finite, or should not be)";
-        close &= result.isWithin(tolerance);
-        worst = std::max(worst, result.error);
+      if (Error failed = runCase()) {
+        outs() << "\n";
+        return error(toString(std::move(failed)));
       }
       outs() << (close ? " ok\n" : " FAILED\n");
       allClose &= close;

@@ -71,4 +71,24 @@ Expected<KernelCall> prepareCall(const Engine &engine, const Signature &signatur
   return engine.prepare(engine.kernels().front().name, inputs, outputs, states, threads);
 }
 
+Expected<KernelCall> prepareBackwardCall(const Engine &engine, const Signature &signature, GradientArrays &arrays,
+                                         int64_t threads) {
+  SmallVector<Array, 8> inputs, cotangents, gradients;
+  for (const Operand &argument : signature.arguments) {
+    inputs.push_back(view(arrays.forward.inputs[argument.name]));
+    gradients.push_back(view(arrays.inputGradients[argument.name]));
+  }
+  for (const Operand &output : signature.outputs)
+    cotangents.push_back(view(arrays.outputCotangents[output.name]));
+  std::vector<StateGradientArrays> states;
+  for (const Operand &state : signature.states)
+    states.push_back({viewIfPresent(arrays.forward.initialStates, state.name),
+                      viewIfPresent(arrays.finalStateCotangents, state.name),
+                      view(arrays.initialStateGradients[state.name])});
+  auto kernel = llvm::find_if(engine.kernels(), [](const KernelInfo &info) { return !info.gradients.empty(); });
+  if (kernel == engine.kernels().end())
+    return createStringError("the mixer was built without its backward kernel");
+  return engine.prepareBackward(kernel->name, inputs, cotangents, gradients, states, threads);
+}
+
 } // namespace rondo::driver

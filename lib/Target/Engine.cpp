@@ -75,8 +75,12 @@ std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
       llvm::append_range(info.sizes, entry.getAs<DenseI64ArrayAttr>("sizes").asArrayRef());
       for (auto dim : entry.getAs<ArrayAttr>("dims").getAsRange<StringAttr>())
         info.dims.push_back(dim.str());
-      info.leading = info.role == "param" ? 1 : info.role == "state" ? 2 : 3;
-      auto &list = info.role == "output" ? kernel.outputs : info.role == "state" ? kernel.states : kernel.inputs;
+      StringRef role = info.role;
+      info.leading = role.ends_with("param") ? 1 : role == "state" ? 2 : 3;
+      auto &list = role.ends_with("output")    ? kernel.outputs
+                   : role.starts_with("grad_") ? kernel.gradients
+                   : role == "state"           ? kernel.states
+                                               : kernel.inputs;
       list.push_back(std::move(info));
     }
     kernels.push_back(std::move(kernel));
@@ -111,14 +115,17 @@ llvm::Expected<CpuTarget> CpuTarget::get(StringRef name) {
       list.AddFeature(feature.getKey(), feature.getValue());
     features = list.getString();
   }
+  // Asked without a CPU first: LLVM prints a warning for an unknown one.
+  std::unique_ptr<llvm::MCSubtargetInfo> known(target->createMCSubtargetInfo(triple, "", ""));
+  if (!known->isCPUStringValid(cpu))
+    return error("unknown CPU '" + name + "': write native or a name such as x86-64-v3, x86-64-v4 or znver5");
+
   llvm::TargetOptions options;
   options.AllowFPOpFusion = llvm::FPOpFusion::Fast;
   CpuTarget result;
   result.targetMachine.reset(target->createTargetMachine(triple, cpu, features, options, llvm::Reloc::PIC_,
                                                          std::nullopt, llvm::CodeGenOptLevel::Less));
   const llvm::MCSubtargetInfo &info = *result.targetMachine->getMCSubtargetInfo();
-  if (!info.isCPUStringValid(cpu))
-    return error("unknown CPU '" + name + "': write native or a name such as x86-64-v3, x86-64-v4 or znver5");
   result.bits = info.checkFeatures("+avx512f") ? 512 : info.checkFeatures("+avx") ? 256 : 128;
   return result;
 }
@@ -323,80 +330,162 @@ static llvm::Error check(const ArrayInfo &info, const Array &array, StringRef bl
   return llvm::Error::success();
 }
 
+namespace {
+/// Fills the arguments of a call, checking each array.
+class ArgumentList {
+public:
+  ArgumentList(const KernelInfo &info, ArrayRef<int64_t> shape) : info(info), first(shape) {}
+
+  void addWords(ArrayRef<int64_t> words) {
+    auto &block = storage.emplace_back(std::make_unique<int64_t[]>(words.size()));
+    llvm::copy(words, block.get());
+    arguments.push_back(block.get());
+  }
+  /// The C interface wants {allocated, aligned, offset, sizes, strides}.
+  void addBuffer(void *data, ArrayRef<int64_t> shape, ArrayRef<int64_t> strides) {
+    auto address = reinterpret_cast<int64_t>(data);
+    SmallVector<int64_t> words{address, address, 0};
+    llvm::append_range(words, shape);
+    llvm::append_range(words, strides);
+    addWords(words);
+  }
+  llvm::Error addArray(const ArrayInfo &description, const Array &array) {
+    if (llvm::Error failed = check(description, array, info.block))
+      return failed;
+    addBuffer(array.data, array.shape, array.strides);
+    return llvm::Error::success();
+  }
+  /// An argument of the mixer or its gradient: heads may be fewer.
+  llvm::Error addInput(const ArrayInfo &description, const Array &array) {
+    if (llvm::Error failed = addArray(description, array))
+      return failed;
+    bool perToken = StringRef(description.role).ends_with("token");
+    int64_t heads = array.shape[perToken ? 2 : 0];
+    if (perToken && ArrayRef(array.shape).take_front(2) != first.take_front(2))
+      return error("'" + Twine(description.name) + "' has the shape " + stringifyShape(array.shape) + " but '" +
+                   info.outputs.front().name + "' has " + stringifyShape(first) + ": B and T must agree");
+    if (heads == 0 ? first[2] != 0 : first[2] % heads != 0)
+      return error("'" + Twine(description.name) + "' has " + Twine(heads) + " heads, which does not divide " +
+                   Twine(first[2]));
+    return llvm::Error::success();
+  }
+  llvm::Error addOutput(const ArrayInfo &description, const Array &array) {
+    if (llvm::Error failed = addArray(description, array))
+      return failed;
+    if (ArrayRef(array.shape).take_front(3) != first.take_front(3))
+      return error("'" + Twine(description.name) + "' must have the B, T and H of '" + info.outputs.front().name + "'");
+    return llvm::Error::success();
+  }
+  llvm::Error addState(const ArrayInfo &description, const std::optional<Array> &array) {
+    if (!array) {
+      addWords(SmallVector<int64_t>(3 + 2 * (description.leading + description.sizes.size()), 0));
+      return llvm::Error::success();
+    }
+    if (llvm::Error failed = addArray(description, *array))
+      return failed;
+    if (array->shape[0] != first[0] || array->shape[1] != first[2])
+      return error("'" + Twine(description.name) + "' must have the B and H of '" + info.outputs.front().name + "'");
+    return llvm::Error::success();
+  }
+
+  std::vector<void *> arguments;
+  std::vector<std::unique_ptr<int64_t[]>> storage;
+
+private:
+  const KernelInfo &info;
+  ArrayRef<int64_t> first;
+};
+} // namespace
+
+const KernelInfo *Engine::find(StringRef kernel) const {
+  auto info = llvm::find_if(infos, [&](const KernelInfo &candidate) { return candidate.name == kernel; });
+  return info == infos.end() ? nullptr : &*info;
+}
+
 llvm::Expected<KernelCall> Engine::prepare(StringRef kernel, ArrayRef<Array> inputs, ArrayRef<Array> outputs,
                                            ArrayRef<StateArrays> states, int64_t threads) const {
-  auto info = llvm::find_if(infos, [&](const KernelInfo &candidate) { return candidate.name == kernel; });
-  if (info == infos.end())
+  const KernelInfo *info = find(kernel);
+  if (!info)
     return error("no kernel named '" + kernel + "'");
   if (inputs.size() != info->inputs.size() || outputs.size() != info->outputs.size() ||
       (!states.empty() && states.size() != info->states.size()))
     return error("'" + kernel + "' takes " + Twine(info->inputs.size()) + " inputs, " + Twine(info->outputs.size()) +
                  " outputs and " + Twine(info->states.size()) + " states");
 
-  KernelCall call;
-  call.entry = entries.lookup(kernel);
-  auto addWords = [&](ArrayRef<int64_t> words) {
-    auto &storage = call.storage.emplace_back(std::make_unique<int64_t[]>(words.size()));
-    llvm::copy(words, storage.get());
-    call.arguments.push_back(storage.get());
-  };
-  // The C interface wants {allocated, aligned, offset, sizes, strides}.
-  auto addArray = [&](const ArrayInfo &description, const Array &array) -> llvm::Error {
-    if (llvm::Error failed = check(description, array, info->block))
-      return failed;
-    auto address = reinterpret_cast<int64_t>(array.data);
-    SmallVector<int64_t> words{address, address, 0};
-    llvm::append_range(words, array.shape);
-    llvm::append_range(words, array.strides);
-    addWords(words);
-    return llvm::Error::success();
-  };
-
-  ArrayRef<int64_t> first = outputs.front().shape;
-  for (auto [description, array] : llvm::zip(info->inputs, inputs)) {
-    if (llvm::Error failed = addArray(description, array))
+  ArgumentList list(*info, outputs.front().shape);
+  for (auto [description, array] : llvm::zip(info->inputs, inputs))
+    if (llvm::Error failed = list.addInput(description, array))
       return std::move(failed);
-    bool perToken = description.role == "token";
-    int64_t heads = array.shape[perToken ? 2 : 0];
-    if (perToken && ArrayRef(array.shape).take_front(2) != first.take_front(2))
-      return error("'" + Twine(description.name) + "' has the shape " + stringifyShape(array.shape) + " but '" +
-                   info->outputs.front().name + "' has " + stringifyShape(first) + ": B and T must agree");
-    if (heads == 0 ? first[2] != 0 : first[2] % heads != 0)
-      return error("'" + Twine(description.name) + "' has " + Twine(heads) + " heads, which does not divide " +
-                   Twine(first[2]));
-  }
-  for (auto [description, array] : llvm::zip(info->outputs, outputs)) {
-    if (llvm::Error failed = addArray(description, array))
+  for (auto [description, array] : llvm::zip(info->outputs, outputs))
+    if (llvm::Error failed = list.addOutput(description, array))
       return std::move(failed);
-    if (ArrayRef(array.shape).take_front(3) != first.take_front(3))
-      return error("'" + Twine(description.name) + "' must have the B, T and H of '" + info->outputs.front().name +
-                   "'");
-  }
   int64_t initialMask = 0, finalMask = 0;
-  for (unsigned i = 0, e = info->states.size(); i < e; ++i) {
-    const ArrayInfo &description = info->states[i];
-    auto addState = [&](const std::optional<Array> &array, int64_t &mask) -> llvm::Error {
-      if (!array) {
-        addWords(SmallVector<int64_t>(3 + 2 * (description.leading + description.sizes.size()), 0));
-        return llvm::Error::success();
-      }
-      mask |= int64_t(1) << i;
-      if (llvm::Error failed = addArray(description, *array))
-        return failed;
-      if (array->shape[0] != first[0] || array->shape[1] != first[2])
-        return error("'" + Twine(description.name) + "' must have the B and H of '" + info->outputs.front().name + "'");
-      return llvm::Error::success();
-    };
+  for (auto [i, description] : llvm::enumerate(info->states)) {
     StateArrays none;
     const StateArrays &given = states.empty() ? none : states[i];
-    if (llvm::Error failed = addState(given.initial, initialMask))
+    initialMask |= int64_t(given.initial.has_value()) << i;
+    finalMask |= int64_t(given.final.has_value()) << i;
+    for (const std::optional<Array> *array : {&given.initial, &given.final})
+      if (llvm::Error failed = list.addState(description, *array))
+        return std::move(failed);
+  }
+  for (int64_t word : {initialMask, finalMask, threads})
+    list.addWords(word);
+  KernelCall call;
+  call.entry = entries.lookup(kernel);
+  call.arguments = std::move(list.arguments);
+  call.storage = std::move(list.storage);
+  return call;
+}
+
+llvm::Expected<KernelCall> Engine::prepareBackward(StringRef kernel, ArrayRef<Array> inputs, ArrayRef<Array> cotangents,
+                                                   ArrayRef<Array> gradients, ArrayRef<StateGradientArrays> states,
+                                                   int64_t threads) const {
+  const KernelInfo *info = find(kernel);
+  if (!info)
+    return error("no kernel named '" + kernel + "'");
+  if (inputs.size() != info->inputs.size() || cotangents.size() != info->outputs.size() ||
+      gradients.size() != info->gradients.size() || states.size() != info->states.size())
+    return error("'" + kernel + "' takes " + Twine(info->inputs.size()) + " inputs and as many gradients, " +
+                 Twine(info->outputs.size()) + " cotangents and " + Twine(info->states.size()) + " states");
+
+  KernelCall call;
+  ArrayRef<int64_t> first = cotangents.front().shape;
+  ArgumentList list(*info, first);
+  for (auto [description, array] : llvm::zip(info->inputs, inputs))
+    if (llvm::Error failed = list.addInput(description, array))
       return std::move(failed);
-    if (llvm::Error failed = addState(given.final, finalMask))
+  for (auto [description, array] : llvm::zip(info->outputs, cotangents))
+    if (llvm::Error failed = list.addOutput(description, array))
+      return std::move(failed);
+  for (auto [description, array] : llvm::zip(info->gradients, gradients))
+    if (llvm::Error failed = list.addInput(description, array))
+      return std::move(failed);
+  int64_t initialMask = 0, finalMask = 0, numChunks = llvm::divideCeil(first[1], info->chunk);
+  for (auto [i, description] : llvm::enumerate(info->states)) {
+    initialMask |= int64_t(states[i].initial.has_value()) << i;
+    finalMask |= int64_t(states[i].finalCotangent.has_value()) << i;
+    for (const std::optional<Array> *array : {&states[i].initial, &states[i].finalCotangent})
+      if (llvm::Error failed = list.addState(description, *array))
+        return std::move(failed);
+    SmallVector<int64_t> shape = {first[0], first[2], numChunks};
+    llvm::append_range(shape, description.sizes);
+    SmallVector<int64_t> strides(shape.size(), 1);
+    for (int64_t axis = int64_t(shape.size()) - 2; axis >= 0; --axis)
+      strides[axis] = strides[axis + 1] * shape[axis + 1];
+    int64_t size = strides[0] * shape[0];
+    // Not initialised: every part is written before it is read.
+    call.saved.emplace_back(new float[size]);
+    call.savedBytes += size * int64_t(sizeof(float));
+    list.addBuffer(call.saved.back().get(), shape, strides);
+    if (llvm::Error failed = list.addState(description, states[i].initialGradient))
       return std::move(failed);
   }
-  addWords(initialMask);
-  addWords(finalMask);
-  addWords(threads);
+  for (int64_t word : {initialMask, finalMask, threads})
+    list.addWords(word);
+  call.entry = entries.lookup(kernel);
+  call.arguments = std::move(list.arguments);
+  call.storage = std::move(list.storage);
   return call;
 }
 

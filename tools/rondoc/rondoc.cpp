@@ -205,10 +205,13 @@ void addCheck(CLI::App &app, Options &options) {
       ->delimiter(',')
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
       ->type_name("T,...");
+  command->add_flag("--gradients", options.gradients,
+                    "check the backward kernel: gradients of every argument and initial state");
   addForm(command, options);
   addCpu(command, options);
   command
-      ->add_option("--tolerance", options.tolerance, "largest relative error (default: 1e-5, or 1e-2 for bf16 and f16)")
+      ->add_option("--tolerance", options.tolerance,
+                   "largest relative error (default: 1e-5, or 1e-2 for bf16 and f16; gradients: 1e-4 and 2e-2)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
   command->add_option("--threads", options.threads, "threads over batch and heads (default: all cores)")
@@ -216,10 +219,11 @@ void addCheck(CLI::App &app, Options &options) {
       ->type_name("N");
   command->footer(
       R"(Runs the kernel and the interpreter on random inputs and on hard ones (gates near 0, far below 0, resets) and prints the
-relative error of every output and final state.
+relative error of every output and final state, or with --gradients of every gradient.
 
-Example:
-  rondoc check my_mixer.rondo --size K=64 V=128 --lengths 1,63,64,65,1000)");
+Examples:
+  rondoc check my_mixer.rondo --size K=64 V=128 --lengths 1,63,64,65,1000
+  rondoc check my_mixer.rondo --gradients --size K=32 V=32)");
 }
 
 } // namespace

@@ -17,6 +17,8 @@ struct BuildRequest {
   llvm::StringMap<int64_t> sizes;
   /// Batch entries times heads, and threads: with fewer of the former, columns are split as well. 0 where unknown.
   int64_t items = 0, threads = 0;
+  /// Also the backward kernel.
+  bool gradients = false;
 };
 
 /// Takes the only mixer of `source` to `stage`. The diagnostics of the passes are errors of the user's program or of

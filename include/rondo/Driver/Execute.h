@@ -5,6 +5,7 @@
 
 #include "rondo/Driver/Build.h"
 #include "rondo/Driver/Problem.h"
+#include "rondo/Interpreter/CheckGradients.h"
 
 namespace rondo::driver {
 
@@ -16,6 +17,10 @@ std::unique_ptr<Engine> createEngine(Source &source, MixerOp mixer, const BuildR
 /// are there are written; a missing initial state starts with its `init`.
 llvm::Expected<KernelCall> prepareCall(const Engine &engine, const Signature &signature, Arrays &arrays,
                                        int64_t threads);
+
+/// The same for the backward kernel.
+llvm::Expected<KernelCall> prepareBackwardCall(const Engine &engine, const Signature &signature, GradientArrays &arrays,
+                                               int64_t threads);
 
 /// `--threads`, or as many as there are cores.
 int64_t getThreads(const Options &options);

@@ -35,6 +35,8 @@ struct Options {
   std::map<std::string, std::string> in, out, stateIn, stateOut, expect;
   /// The largest relative error to accept; each command has its own default.
   std::optional<double> tolerance;
+  /// `check`: gradients instead of outputs.
+  bool gradients = false;
 
   // What to do around a run.
   int64_t threads = 0;

@@ -44,6 +44,13 @@ struct StateArrays {
   std::optional<Array> initial, final;
 };
 
+/// The arrays of one state in a backward call: where it began, the cotangent of where it ended, and where the gradient
+/// of where it began goes.
+struct StateGradientArrays {
+  std::optional<Array> initial, finalCotangent;
+  Array initialGradient;
+};
+
 /// What one array of a kernel must look like (from the attribute `rondo.arrays`).
 struct ArrayInfo {
   std::string name, role;
@@ -59,7 +66,8 @@ struct ArrayInfo {
 /// A kernel of a module: inputs, outputs and states in the order of its arguments.
 struct KernelInfo {
   std::string name;
-  std::vector<ArrayInfo> inputs, outputs, states;
+  /// A backward kernel has the cotangents of the outputs for outputs, and gradients as well.
+  std::vector<ArrayInfo> inputs, outputs, gradients, states;
   int64_t chunk = 0;
   /// Bytes of local memory a thread.
   int64_t scratchBytes = 0;
@@ -106,6 +114,8 @@ llvm::Error emit(mlir::ModuleOp module, const CpuTarget &target, Artifact artifa
 class KernelCall {
 public:
   void operator()() const { entry(const_cast<void **>(arguments.data())); }
+  /// Bytes for the states at chunk boundaries (backward calls).
+  int64_t getSavedBytes() const { return savedBytes; }
 
 private:
   friend class Engine;
@@ -114,6 +124,9 @@ private:
   std::vector<void *> arguments;
   /// What `arguments` points to.
   std::vector<std::unique_ptr<int64_t[]>> storage;
+  /// States at chunk boundaries.
+  std::vector<std::unique_ptr<float[]>> saved;
+  int64_t savedBytes = 0;
 };
 
 /// The kernels of a module as code in this process.
@@ -131,11 +144,18 @@ public:
                                      llvm::ArrayRef<Array> outputs, llvm::ArrayRef<StateArrays> states = {},
                                      int64_t threads = 0) const;
 
+  /// The same for a backward kernel (`<mixer>_backward_kernel`): `cotangents` of every output, `gradients` of every
+  /// input. The call owns the memory for the states at chunk boundaries: it grows with T.
+  llvm::Expected<KernelCall> prepareBackward(llvm::StringRef kernel, llvm::ArrayRef<Array> inputs,
+                                             llvm::ArrayRef<Array> cotangents, llvm::ArrayRef<Array> gradients,
+                                             llvm::ArrayRef<StateGradientArrays> states, int64_t threads = 0) const;
+
   llvm::Error run(llvm::StringRef kernel, llvm::ArrayRef<Array> inputs, llvm::ArrayRef<Array> outputs,
                   llvm::ArrayRef<StateArrays> states = {}, int64_t threads = 0) const;
 
 private:
   Engine();
+  const KernelInfo *find(llvm::StringRef kernel) const;
   std::unique_ptr<llvm::orc::LLJIT> jit;
   std::vector<KernelInfo> infos;
   llvm::StringMap<KernelCall::Entry> entries;

@@ -1,4 +1,5 @@
-//===- Pipelines.h - From a chunk body to the LLVM dialect ----------------------------------------------*- C++ -*-===//
+//===- Pipelines.h - From the token form to the LLVM dialect ----------------------------------------------*- C++
+//-*-===//
 
 #ifndef RONDO_TARGET_PIPELINES_H
 #define RONDO_TARGET_PIPELINES_H
@@ -12,8 +13,11 @@ class DialectRegistry;
 
 namespace rondo {
 
-/// Options of the CPU pipelines; in `rondo-opt` they are written `--rondo-cpu="dtype=bf16 vector-bits=256"`.
+/// Options of the CPU pipelines; in `rondo-opt` they are written `--rondo-cpu="sizes=K=64,V=64 dtype=bf16"`.
 struct CpuPipelineOptions : public mlir::PassPipelineOptions<CpuPipelineOptions> {
+  ListOption<std::string> sizes{*this, "sizes", llvm::cl::desc("NAME=NUMBER for every named size")};
+  Option<int64_t> chunk{*this, "chunk", llvm::cl::desc("tokens a chunk"), llvm::cl::init(64)};
+  Option<std::string> form{*this, "form", llvm::cl::desc("chunk or sequential"), llvm::cl::init("chunk")};
   Option<std::string> dtype{*this, "dtype", llvm::cl::desc("element type of token arguments and outputs"),
                             llvm::cl::init("f32")};
   ListOption<std::string> dtypes{*this, "dtypes", llvm::cl::desc("NAME=TYPE for single arguments")};
@@ -22,6 +26,9 @@ struct CpuPipelineOptions : public mlir::PassPipelineOptions<CpuPipelineOptions>
   Option<unsigned> vectorBits{*this, "vector-bits", llvm::cl::desc("bits of a vector register"), llvm::cl::init(512)};
 };
 
+/// The token form to chunk bodies: raise updates, substitute sizes, derive.
+void buildToChunkPipeline(mlir::OpPassManager &pm, const CpuPipelineOptions &options);
+
 /// Chunk bodies to kernels on memrefs with `linalg` operations: lower the `chunk` dialect, build the loops, fuse,
 /// bufferize, place scratch.
 void buildBufferizePipeline(mlir::OpPassManager &pm, const CpuPipelineOptions &options);
@@ -29,10 +36,11 @@ void buildBufferizePipeline(mlir::OpPassManager &pm, const CpuPipelineOptions &o
 /// Kernels on memrefs to the LLVM dialect.
 void buildToLLVMPipeline(mlir::OpPassManager &pm, const CpuPipelineOptions &options);
 
-/// Both: chunk bodies to the LLVM dialect.
+/// All of them: the token form (or chunk bodies) to the LLVM dialect.
 void buildCpuPipeline(mlir::OpPassManager &pm, const CpuPipelineOptions &options);
 
-/// Makes the pipelines `rondo-bufferize`, `rondo-to-llvm` and `rondo-cpu` known to pass pipeline texts.
+/// Makes the pipelines `rondo-to-chunk`, `rondo-bufferize`, `rondo-to-llvm` and `rondo-cpu` known to pass pipeline
+/// texts.
 void registerCpuPipelines();
 
 /// Everything that the CPU pipelines need to know about upstream dialects: bufferization, conversion to LLVM and
