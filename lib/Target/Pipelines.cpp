@@ -1,8 +1,11 @@
-//===- Pipelines.cpp - From a chunk body to the LLVM dialect --------------------------------------------*- C++ -*-===//
+//===- Pipelines.cpp - From the token form to the LLVM dialect --------------------------------------------*- C++
+//-*-===//
 
 #include "rondo/Target/Pipelines.h"
 
 #include "rondo/Conversion/Passes.h"
+#include "rondo/Dialect/Rondo/Rondo.h"
+#include "rondo/Transforms/Passes.h"
 
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/Affine/IR/AffineOps.h"
@@ -28,6 +31,17 @@
 
 using namespace mlir;
 using namespace rondo;
+
+void rondo::buildToChunkPipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
+  pm.addNestedPass<MixerOp>(createRondoRaiseUpdates());
+  RondoSpecializeOptions specialize;
+  specialize.sizes.assign(options.sizes.begin(), options.sizes.end());
+  pm.addPass(createRondoSpecialize(specialize));
+  RondoDeriveOptions derive;
+  derive.chunk = options.chunk;
+  derive.form = options.form;
+  pm.addPass(createRondoDerive(derive));
+}
 
 void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
   OpPassManager &body = pm.nest<func::FuncOp>();
@@ -65,16 +79,20 @@ void rondo::buildToLLVMPipeline(OpPassManager &pm, const CpuPipelineOptions &opt
 }
 
 void rondo::buildCpuPipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
+  buildToChunkPipeline(pm, options);
   buildBufferizePipeline(pm, options);
   buildToLLVMPipeline(pm, options);
 }
 
 void rondo::registerCpuPipelines() {
+  PassPipelineRegistration<CpuPipelineOptions>("rondo-to-chunk", "The token form to chunk bodies",
+                                               buildToChunkPipeline);
   PassPipelineRegistration<CpuPipelineOptions>("rondo-bufferize", "Chunk bodies to kernels on memrefs",
                                                buildBufferizePipeline);
   PassPipelineRegistration<CpuPipelineOptions>("rondo-to-llvm", "Kernels on memrefs to the LLVM dialect",
                                                buildToLLVMPipeline);
-  PassPipelineRegistration<CpuPipelineOptions>("rondo-cpu", "Chunk bodies to the LLVM dialect", buildCpuPipeline);
+  PassPipelineRegistration<CpuPipelineOptions>("rondo-cpu", "The token form (or chunk bodies) to the LLVM dialect",
+                                               buildCpuPipeline);
 }
 
 void rondo::registerCpuDialects(DialectRegistry &registry) {

@@ -101,25 +101,36 @@ struct Tensor {
 
 class EngineTest : public ::testing::Test {
 protected:
+  EngineTest() {
+    registerCpuDialects(registry);
+    context.appendDialectRegistry(registry);
+    context.disableMultithreading();
+    context.loadAllAvailableDialects();
+  }
+
+  /// The test's chunk body in the LLVM dialect.
+  OwningOpRef<ModuleOp> lower(StringRef options) {
+    OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(RONDO_TEST_INPUTS "/scalar-decay.mlir", &context);
+    CpuPipelineOptions pipeline;
+    PassManager pm(&context, ModuleOp::getOperationName());
+    if (!module || failed(pipeline.parseFromString(options)))
+      return nullptr;
+    buildCpuPipeline(pm, pipeline);
+    return succeeded(pm.run(*module)) ? std::move(module) : nullptr;
+  }
+
+  CpuTarget target(StringRef name) {
+    auto result = CpuTarget::get(name);
+    EXPECT_TRUE(bool(result));
+    return std::move(*result);
+  }
+
   /// Compiles the test's chunk body for the host.
   std::unique_ptr<Engine> compile(StringRef options) {
-    DialectRegistry registry;
-    registerCpuDialects(registry);
-    MLIRContext context(registry, MLIRContext::Threading::DISABLED);
-    context.loadAllAvailableDialects();
-    OwningOpRef<ModuleOp> module = parseSourceFile<ModuleOp>(RONDO_TEST_INPUTS "/scalar-decay.mlir", &context);
-    EXPECT_TRUE(module);
-    CpuPipelineOptions pipeline;
-    EXPECT_TRUE(succeeded(pipeline.parseFromString(options)));
-    PassManager pm(&context, ModuleOp::getOperationName());
-    buildCpuPipeline(pm, pipeline);
-    EXPECT_TRUE(succeeded(pm.run(*module)));
-    auto target = CpuTarget::get();
-    if (!target) {
-      ADD_FAILURE() << llvm::toString(target.takeError());
+    OwningOpRef<ModuleOp> module = lower(options);
+    if (!module)
       return nullptr;
-    }
-    auto engine = Engine::create(*module, *target);
+    auto engine = Engine::create(*module, target("native"));
     if (!engine) {
       ADD_FAILURE() << llvm::toString(engine.takeError());
       return nullptr;
@@ -127,11 +138,14 @@ protected:
     return std::move(*engine);
   }
 
+  DialectRegistry registry;
+  MLIRContext context;
+
   struct Problem {
     int64_t batch = 2, tokens = 65, heads = 4, keyHeads = 2;
     Dtype dtype = Dtype::F32;
     bool withStates = true;
-    int64_t threads = 2, padding = 0;
+    int64_t threads = 2, padding = 0, values = kValues;
   };
 
   /// Runs a kernel and the recurrence, token by token in f64; returns the relative error over outputs and final state.
@@ -141,11 +155,11 @@ protected:
     std::uniform_real_distribution<float> uniform(0, 1);
     Tensor q(p.dtype, {p.batch, p.tokens, p.keyHeads, kKeys}, p.padding);
     Tensor k(p.dtype, {p.batch, p.tokens, p.keyHeads, kKeys}, p.padding);
-    Tensor v(p.dtype, {p.batch, p.tokens, p.heads, kValues}, p.padding);
+    Tensor v(p.dtype, {p.batch, p.tokens, p.heads, p.values}, p.padding);
     Tensor g(Dtype::F32, {p.batch, p.tokens, p.heads}, p.padding);
     Tensor w(Dtype::F32, {p.heads});
-    Tensor initial(Dtype::F32, {p.batch, p.heads, kKeys, kValues}), final(initial.array.dtype, initial.array.shape);
-    Tensor o(p.dtype, {p.batch, p.tokens, p.heads, kValues}, p.padding);
+    Tensor initial(Dtype::F32, {p.batch, p.heads, kKeys, p.values}), final(initial.array.dtype, initial.array.shape);
+    Tensor o(p.dtype, {p.batch, p.tokens, p.heads, p.values}, p.padding);
     q.fill([&] { return normal(random) / std::sqrt(float(kKeys)); });
     for (Tensor *tensor : {&k, &v, &initial})
       tensor->fill([&] { return normal(random); });
@@ -169,26 +183,26 @@ protected:
     for (int64_t b = 0; b < p.batch; ++b)
       for (int64_t h = 0; h < p.heads; ++h) {
         int64_t hk = h * p.keyHeads / p.heads;
-        std::vector<double> S(kKeys * kValues, 0.0);
+        std::vector<double> S(kKeys * p.values, 0.0);
         for (int64_t r = 0; p.withStates && r < kKeys; ++r)
-          for (int64_t c = 0; c < kValues; ++c)
-            S[r * kValues + c] = initial.get({b, h, r, c});
+          for (int64_t c = 0; c < p.values; ++c)
+            S[r * p.values + c] = initial.get({b, h, r, c});
         for (int64_t t = 0; t < p.tokens; ++t) {
           double decay = std::exp(double(g.get({b, t, h})));
           for (int64_t r = 0; r < kKeys; ++r)
-            for (int64_t c = 0; c < kValues; ++c)
-              S[r * kValues + c] =
-                  decay * S[r * kValues + c] + double(w.get({h})) * k.get({b, t, hk, r}) * v.get({b, t, h, c});
-          for (int64_t c = 0; c < kValues; ++c) {
+            for (int64_t c = 0; c < p.values; ++c)
+              S[r * p.values + c] =
+                  decay * S[r * p.values + c] + double(w.get({h})) * k.get({b, t, hk, r}) * v.get({b, t, h, c});
+          for (int64_t c = 0; c < p.values; ++c) {
             double sum = 0;
             for (int64_t r = 0; r < kKeys; ++r)
-              sum += q.get({b, t, hk, r}) * S[r * kValues + c];
+              sum += q.get({b, t, hk, r}) * S[r * p.values + c];
             account(o.get({b, t, h, c}), sum);
           }
         }
         for (int64_t r = 0; p.withStates && r < kKeys; ++r)
-          for (int64_t c = 0; c < kValues; ++c)
-            account(final.get({b, h, r, c}), S[r * kValues + c]);
+          for (int64_t c = 0; c < p.values; ++c)
+            account(final.get({b, h, r, c}), S[r * p.values + c]);
       }
     return std::sqrt(difference / size);
   }
@@ -231,6 +245,35 @@ TEST_F(EngineTest, halfPrecisionArrays) {
     problem.padding = 3;
     EXPECT_LT(compare(*engine, problem), 1e-2) << stringifyDtype(dtype).str();
   }
+}
+
+TEST_F(EngineTest, columnBlocks) {
+  auto engine = compile("block=V");
+  ASSERT_TRUE(engine);
+  for (int64_t blocks : {1, 2, 3}) {
+    Problem problem;
+    problem.values = blocks * kValues;
+    EXPECT_LT(compare(*engine, problem), 1e-5) << blocks << " blocks";
+  }
+}
+
+TEST_F(EngineTest, writesCodeForOtherTargets) {
+  for (auto [cpu, bits, wide] : {std::make_tuple("x86-64-v3", 256u, false), std::make_tuple("x86-64-v4", 512u, true)}) {
+    CpuTarget other = target(cpu);
+    EXPECT_EQ(other.vectorBits(), bits);
+    OwningOpRef<ModuleOp> module = lower("vector-bits=" + std::to_string(bits));
+    ASSERT_TRUE(module);
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    CodegenTimes times;
+    EXPECT_FALSE(emit(*module, other, Artifact::Assembly, os, &times));
+    EXPECT_EQ(StringRef(text).contains("zmm"), wide);
+    EXPECT_GT(times.codegen, 0);
+  }
+  auto unknown = CpuTarget::get("z80");
+  ASSERT_FALSE(bool(unknown));
+  EXPECT_EQ(llvm::toString(unknown.takeError()),
+            "unknown CPU 'z80': write native or a name such as x86-64-v3, x86-64-v4 or znver5");
 }
 
 TEST_F(EngineTest, describesItsKernel) {
