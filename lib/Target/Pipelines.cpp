@@ -58,8 +58,9 @@ void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(createRondoFuseElementwise());
   function.addPass(createRondoBufferizeKernel());
-  function.addPass(createCanonicalizerPass());
+  // Equal views become one value: only then can copies of a view to itself be seen and go.
   function.addPass(createCSEPass());
+  function.addPass(createCanonicalizerPass());
   function.addPass(createRondoPlanScratch());
 }
 
