@@ -102,15 +102,35 @@ struct Squares {
     difference += (x - y) * (x - y);
     norm += y * y;
   }
-  double error() const { return std::sqrt(difference) / std::max(std::sqrt(norm), kTinyNorm); }
+  /// `floor`: what the norm counts at least.
+  double error(double floor) const { return std::sqrt(difference) / std::max({std::sqrt(norm), floor, kTinyNorm}); }
   /// What is that small is about to underflow in f32: the difference itself counts.
   static constexpr double kTinyNorm = 1e-30;
 };
 } // namespace
 
+/// The largest root mean square of all gradients, times what f32 loses in a sum: a gradient that cancels to less (a
+/// gauge such as the start of a running maximum has none) is measured against that.
+static double roundingFloor(const GradientArrays &expected) {
+  double largest = 0;
+  for (const auto *map : {&expected.inputGradients, &expected.initialStateGradients})
+    for (const auto &entry : *map) {
+      std::vector<double> values = entry.second.toDoubles();
+      double sum = 0;
+      int64_t count = 0;
+      for (double value : values)
+        if (std::isfinite(value))
+          sum += value * value, ++count;
+      if (count)
+        largest = std::max(largest, std::sqrt(sum / count));
+    }
+  constexpr double kRounding = 1e-5;
+  return kRounding * largest;
+}
+
 /// Compares arrays whose first dimensions are batch (with `hasBatch`), time (with `hasTime`) and heads.
 static GradientResult compare(StringRef name, bool isState, const NpyArray &array, const NpyArray &expected,
-                              bool hasBatch, bool hasTime) {
+                              bool hasBatch, bool hasTime, double floor) {
   GradientResult result;
   result.name = name.str();
   result.isState = isState;
@@ -135,10 +155,11 @@ static GradientResult compare(StringRef name, bool isState, const NpyArray &arra
     all.add(x, y);
     ofHead[b * heads + h].add(x, y);
   }
-  result.error = all.error();
+  double elements = std::max<double>(1, expectedValues.size());
+  result.error = all.error(floor * std::sqrt(elements));
   for (const Squares &head : ofHead)
-    result.worstHeadError = std::max(result.worstHeadError, head.error());
-  result.isWronglyZero = isZero && std::sqrt(all.norm) > Squares::kTinyNorm;
+    result.worstHeadError = std::max(result.worstHeadError, head.error(floor * std::sqrt(elements / ofHead.size())));
+  result.isWronglyZero = isZero && std::sqrt(all.norm) > std::max(floor * std::sqrt(elements), Squares::kTinyNorm);
   return result;
 }
 
@@ -146,17 +167,18 @@ llvm::Expected<std::vector<GradientResult>> rondo::compareGradients(MixerOp mixe
   llvm::Expected<GradientArrays> expected = interpretGradientArrays(mixer, arrays);
   if (!expected)
     return expected.takeError();
+  double floor = roundingFloor(*expected);
   std::vector<GradientResult> results;
   for (unsigned i = 0; i < mixer.getNumArguments(); ++i) {
     StringRef name = mixer.getArgName(i);
     bool isToken = !mixer.isParam(i);
     results.push_back(compare(name, /*isState=*/false, arrays.inputGradients.lookup(name),
-                              expected->inputGradients[name], /*hasBatch=*/isToken, /*hasTime=*/isToken));
+                              expected->inputGradients[name], /*hasBatch=*/isToken, /*hasTime=*/isToken, floor));
   }
   for (StateOp state : mixer.getStates()) {
     StringRef name = state.getName();
     results.push_back(compare(name, /*isState=*/true, arrays.initialStateGradients.lookup(name),
-                              expected->initialStateGradients[name], /*hasBatch=*/true, /*hasTime=*/false));
+                              expected->initialStateGradients[name], /*hasBatch=*/true, /*hasTime=*/false, floor));
   }
   return results;
 }
