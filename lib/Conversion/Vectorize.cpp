@@ -23,7 +23,7 @@ struct VectorizePass : rondo::impl::RondoVectorizeBase<VectorizePass> {
 
   void runOnOperation() override {
     if (vectorWidth != 128 && vectorWidth != 256 && vectorWidth != 512) {
-      getOperation().emitError("vector-width must be 128, 256 or 512 bits, not ") << vectorWidth;
+      getOperation().emitError("vector-width must be 128, 256 or 512 bits, not ") << int64_t(vectorWidth);
       return signalPassFailure();
     }
     vectorize::Target target{vectorWidth / 32, vectorWidth == 512 ? 32 : 16};

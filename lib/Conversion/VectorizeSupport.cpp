@@ -233,7 +233,8 @@ static bool mayAlias(Value x, Value y) {
     return !xBytes || !yBytes || (xBytes->first < yBytes->second && yBytes->first < xBytes->second);
   }
   auto isLocal = [](Value v) { return v.getDefiningOp<memref::AllocOp>() || v.getDefiningOp<memref::AllocaOp>(); };
-  return !(isLocal(xRoot) && (isLocal(yRoot) || isa<BlockArgument>(yRoot)));
+  auto isKnown = [&](Value v) { return isLocal(v) || isa<BlockArgument>(v); };
+  return !isKnown(xRoot) || !isKnown(yRoot) || (!isLocal(xRoot) && !isLocal(yRoot));
 }
 
 linalg::FillOp rondo::vectorize::findZeroFill(linalg::LinalgOp op) {

@@ -38,9 +38,10 @@ def RondoApproximateMath : Pass<"rondo-approximate-math"> {
 def RondoBufferizeKernel : Pass<"rondo-bufferize-kernel", "::mlir::func::FuncOp"> {
   let summary = "Turn the tensors of a kernel into buffers";
   let description = [{
-    Empty-tensor elimination and one-shot bufferization of one function whose arguments are memrefs already. Copies that remain
-    are `linalg.generic` operations, so that they become vector code like everything else; buffers are not freed
-    (`rondo-plan-scratch` places them).
+    Empty-tensor elimination and one-shot bufferization of one function whose arguments are memrefs already. Before, every
+    operation that overwrites a filled tensor gets a fill of its own: one that several start from would be copied for each.
+    Copies that remain are `linalg.generic` operations, so that they become vector code like everything else; buffers are not
+    freed (`rondo-plan-scratch` places them).
 
     ```mlir
     %e = tensor.empty() : tensor<64xf32>
@@ -328,13 +329,13 @@ def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {
     scf.for %j = %c0 to %c64 step %c16 {
       (128 x 16 elements of k transposed into %packed)
       scf.for %i = %c0 to %c60 step %c6 {
-        %tile:12 = scf.for %r = %c0 to %c128 step %c4 iter_args(...) -> (vector<8xf32>, ...) {
+        %tile:12 = scf.for %r = %c0 to %c128 step %c1 iter_args(...) -> (vector<8xf32>, ...) {
           ... vector.broadcast, vector.load, vector.fma
     ```
 
-    The result needs, in this order: `rondo-approximate-math`, `convert-scf-to-cf`, `convert-vector-to-llvm`,
-    `expand-strided-metadata`, `lower-affine`, `finalize-memref-to-llvm`, and the `arith`, `index`, `cf` and `func` conversions. LLVM should
-    not unroll or vectorise these loops again (`PipelineTuningOptions`): that only costs time.
+    The result needs `cse` (index arithmetic is emitted where it is used), `rondo-approximate-math`, `expand-strided-metadata`,
+    `lower-affine`, `convert-scf-to-cf` and `rondo-convert-to-llvm`. LLVM should not unroll or vectorise the loops again
+    (`PipelineTuningOptions`): that only costs time.
 
     Fails on an operation on tensors ("works on tensors; bufferize before rondo-vectorize").
 
