@@ -16,6 +16,28 @@ namespace rondo {
 
 using namespace mlir;
 
+/// Gives everything that overwrites a filled tensor a fill of its own, just before it. One fill that several operations
+/// start from (common subexpression elimination makes it) would be kept and copied for each of them.
+static void splitFills(func::FuncOp function) {
+  SmallVector<linalg::FillOp> fills;
+  function.walk([&](linalg::FillOp fill) {
+    if (fill.getNumResults() == 1 && fill.getOutputs()[0].getDefiningOp<tensor::EmptyOp>())
+      fills.push_back(fill);
+  });
+  for (linalg::FillOp fill : fills) {
+    for (OpOperand &use : llvm::make_early_inc_range(fill->getUses())) {
+      auto user = dyn_cast<DestinationStyleOpInterface>(use.getOwner());
+      if (!isa<scf::ForOp>(use.getOwner()) && !(user && user.isDpsInit(&use)))
+        continue;
+      OpBuilder b(use.getOwner());
+      Value empty = b.clone(*fill.getOutputs()[0].getDefiningOp())->getResult(0);
+      use.set(linalg::FillOp::create(b, fill.getLoc(), fill.getInputs(), empty).getResult(0));
+    }
+    if (fill->use_empty())
+      fill->erase();
+  }
+}
+
 namespace {
 
 class BufferizeKernel : public rondo::impl::RondoBufferizeKernelBase<BufferizeKernel> {
@@ -25,8 +47,7 @@ class BufferizeKernel : public rondo::impl::RondoBufferizeKernelBase<BufferizeKe
       linalg::makeMemRefCopyOp(builder, loc, from, to);
       return success();
     };
-    // Buffers carry the layout they are made with: a value is contiguous unless it is a slice of another one.
-    options.inferFunctionResultLayout = false;
+    splitFills(getOperation());
     IRRewriter rewriter(&getContext());
     bufferization::BufferizationState state;
     if (failed(bufferization::eliminateEmptyTensors(rewriter, getOperation())) ||

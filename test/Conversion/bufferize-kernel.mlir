@@ -33,3 +33,29 @@ func.func @copy(%x: memref<64xf32>, %y: memref<64xf32>) {
   bufferization.materialize_in_destination %t in restrict writable %y : (tensor<64xf32>, memref<64xf32>) -> ()
   return
 }
+
+#mk = affine_map<(m, n, k) -> (m, k)>
+#kn = affine_map<(m, n, k) -> (k, n)>
+#mn = affine_map<(m, n, k) -> (m, n)>
+
+// Each product starts from a fill of its own, not from a copy of a common one.
+// CHECK-LABEL: func.func @common_fill(
+// CHECK-NOT:     linalg.generic
+// CHECK:         linalg.fill {{.*}} outs(%[[FIRST:.*]] : memref<8x8xf32>)
+// CHECK-NEXT:    linalg.contract {{.*}} outs(%[[FIRST]] : memref<8x8xf32>)
+// CHECK:         linalg.fill {{.*}} outs(%[[SECOND:.*]] : memref<8x8xf32>)
+// CHECK-NEXT:    linalg.contract {{.*}} outs(%[[SECOND]] : memref<8x8xf32>)
+// CHECK-NOT:     linalg.generic
+func.func @common_fill(%x: memref<8x8xf32>, %y: memref<8x8xf32>, %z: memref<8x8xf32>) {
+  %zero = arith.constant 0.0 : f32
+  %t = bufferization.to_tensor %x restrict : memref<8x8xf32> to tensor<8x8xf32>
+  %e = tensor.empty() : tensor<8x8xf32>
+  %f = linalg.fill ins(%zero : f32) outs(%e : tensor<8x8xf32>) -> tensor<8x8xf32>
+  %0 = linalg.contract indexing_maps = [#mk, #kn, #mn]
+      ins(%t, %t : tensor<8x8xf32>, tensor<8x8xf32>) outs(%f : tensor<8x8xf32>) -> tensor<8x8xf32>
+  %1 = linalg.contract indexing_maps = [#mk, #kn, #mn]
+      ins(%t, %0 : tensor<8x8xf32>, tensor<8x8xf32>) outs(%f : tensor<8x8xf32>) -> tensor<8x8xf32>
+  bufferization.materialize_in_destination %0 in restrict writable %y : (tensor<8x8xf32>, memref<8x8xf32>) -> ()
+  bufferization.materialize_in_destination %1 in restrict writable %z : (tensor<8x8xf32>, memref<8x8xf32>) -> ()
+  return
+}
