@@ -30,7 +30,9 @@ namespace {
 class ForwardBuilder : KernelBuilder {
 public:
   using KernelBuilder::KernelBuilder;
-  LogicalResult collectArrays(const ElementTypes &types);
+  LogicalResult collectArrays(const ElementTypes &types) {
+    return KernelBuilder::collectArrays(types, inputs, outputs, states);
+  }
   void build();
 
 private:
@@ -44,30 +46,6 @@ private:
   Value tokens, chunks, heads, blocks;
 };
 } // namespace
-
-LogicalResult ForwardBuilder::collectArrays(const ElementTypes &types) {
-  chunkSize = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
-  if (!body.getBody().hasOneBlock())
-    return body.emitOpError("has no single block to inline");
-  for (unsigned i = 1, e = body.getNumArguments(); i < e; ++i) {
-    FailureOr<KernelArray> array = makeArray(body.getArgument(i).getType(), body.getArgAttrDict(i), types);
-    if (failed(array))
-      return failure();
-    (array->role == Role::State ? states : inputs).push_back(*array);
-  }
-  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i) {
-    FailureOr<KernelArray> array = makeArray(body.getResultTypes()[i], body.getResultAttrDict(i), types);
-    if (failed(array))
-      return failure();
-    if (array->role == Role::Token)
-      outputs.push_back(*array);
-  }
-  if (outputs.empty())
-    return body.emitOpError("has no output");
-  if (body.getNumResults() != outputs.size() + states.size())
-    return body.emitOpError("must return its outputs and then its ") << states.size() << " states";
-  return success();
-}
 
 /// The array that tells how many column blocks there are: the first one with the blocked size.
 KernelArray *ForwardBuilder::arrayWithBlock() {
@@ -104,10 +82,19 @@ void ForwardBuilder::build() {
   finalMask = kernel.getArgument(next++);
   Value threads = kernel.getArgument(next++);
 
-  Value first = outputs.front().memref;
-  Value batches = dim(first, 0);
-  tokens = dim(first, 1);
-  heads = dim(first, 2);
+  // Without outputs (a summary) the token argument with the most heads tells.
+  SmallVector<Value> tokenArrays;
+  if (!outputs.empty())
+    tokenArrays.push_back(outputs.front().memref);
+  else
+    for (KernelArray &array : inputs)
+      if (array.role == Role::Token)
+        tokenArrays.push_back(array.memref);
+  Value batches = dim(tokenArrays.front(), 0);
+  tokens = dim(tokenArrays.front(), 1);
+  heads = dim(tokenArrays.front(), 2);
+  for (Value array : ArrayRef(tokenArrays).drop_front())
+    heads = arith::MaxUIOp::create(b, loc, heads, dim(array, 2));
   chunks = arith::CeilDivUIOp::create(b, loc, tokens, index(chunkSize));
   Value items = mul(batches, heads);
   if (KernelArray *blocked = arrayWithBlock()) {
@@ -181,7 +168,9 @@ void ForwardBuilder::buildChunk(const HeadIndex &head, Value chunk, MutableArray
   for (auto [i, array] : llvm::enumerate(outputs)) {
     Value buffer = toBuffer(mapping.lookup(results->getOperand(i)));
     forEachRow(count, [&](Value position) {
-      convert(row(buffer, position), slice(array, array.memref, head, add(start, position)));
+      Value token = add(start, position);
+      convert(row(buffer, position), slice(array, array.memref, head, token));
+      prefetchRow(array, head, add(token, index(chunkSize)), /*isWrite=*/true);
     });
   }
   carry(llvm::map_to_vector(next, [&](Value value) { return mapping.lookup(value); }), carried);
@@ -219,6 +208,12 @@ public:
         if (failed(buildBackwardKernel(body, backward, types)))
           return signalPassFailure();
         backward.erase();
+      }
+      if (body->hasAttr("rondo.step")) {
+        if (failed(buildStepKernel(body, types)))
+          return signalPassFailure();
+        body.erase();
+        continue;
       }
       ForwardBuilder builder(body, block);
       if (failed(builder.collectArrays(types)))

@@ -66,12 +66,38 @@ FailureOr<KernelArray> KernelBuilder::makeArray(Type type, DictionaryAttr attrs,
 }
 
 /// Any sizes and strides; the innermost stride is 1 where the mixer's value has an axis.
-MemRefType KernelBuilder::memrefType(const KernelArray &array) {
-  int64_t rank = array.leading() + array.sizes.size();
+MemRefType KernelBuilder::memrefType(const KernelArray &array, int64_t leading) {
+  int64_t rank = leading + array.sizes.size();
   SmallVector<int64_t> shape(rank, ShapedType::kDynamic), strides(rank, ShapedType::kDynamic);
   if (!array.sizes.empty())
     strides.back() = 1;
   return MemRefType::get(shape, array.element, StridedLayoutAttr::get(b.getContext(), ShapedType::kDynamic, strides));
+}
+
+LogicalResult KernelBuilder::collectArrays(const ElementTypes &types, SmallVectorImpl<KernelArray> &inputs,
+                                           SmallVectorImpl<KernelArray> &outputs,
+                                           SmallVectorImpl<KernelArray> &states) {
+  chunkSize = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
+  if (!body.getBody().hasOneBlock())
+    return body.emitOpError("has no single block to inline");
+  for (unsigned i = 1, e = body.getNumArguments(); i < e; ++i) {
+    FailureOr<KernelArray> array = makeArray(body.getArgument(i).getType(), body.getArgAttrDict(i), types);
+    if (failed(array))
+      return failure();
+    (array->role == Role::State ? states : inputs).push_back(*array);
+  }
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i) {
+    FailureOr<KernelArray> array = makeArray(body.getResultTypes()[i], body.getResultAttrDict(i), types);
+    if (failed(array))
+      return failure();
+    if (array->role == Role::Token)
+      outputs.push_back(*array);
+  }
+  if (outputs.empty())
+    return body.emitOpError("has no output");
+  if (body.getNumResults() != outputs.size() + states.size())
+    return body.emitOpError("must return its outputs and then its ") << states.size() << " states";
+  return success();
 }
 
 Attribute KernelBuilder::signature(const KernelArray &array, StringRef role) {
@@ -95,10 +121,12 @@ func::FuncOp KernelBuilder::createKernel(StringRef suffix, ArrayRef<Type> arrays
   return kernel;
 }
 
-void KernelBuilder::buildParallelLoop(Value threads, Value count, function_ref<void(Value)> buildItem) {
+void KernelBuilder::buildParallelLoop(Value threads, Value count, function_ref<void(Value)> buildItem,
+                                      Value isWorthwhile) {
   OpBuilder::InsertionGuard outer(b);
   omp::ParallelOperands clauses;
   clauses.numThreads = arith::TruncIOp::create(b, loc, b.getI32Type(), threads);
+  clauses.ifExpr = isWorthwhile;
   Value zero = index(0), one = index(1);
   auto parallel = omp::ParallelOp::create(b, loc, clauses);
   b.createBlock(&parallel.getRegion());
@@ -130,9 +158,10 @@ Value KernelBuilder::toTensor(Value buffer, bool writable) {
                                            /*restrict=*/true, writable);
 }
 
-Value KernelBuilder::toBuffer(Value tensor) {
+Value KernelBuilder::toBuffer(Value tensor, MemRefLayoutAttrInterface layout) {
   auto type = cast<RankedTensorType>(tensor.getType());
-  return bufferization::ToBufferOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType()), tensor,
+  return bufferization::ToBufferOp::create(b, loc, MemRefType::get(type.getShape(), type.getElementType(), layout),
+                                           tensor,
                                            /*read_only=*/true);
 }
 
@@ -269,6 +298,19 @@ void KernelBuilder::forEachRow(Value count, function_ref<void(Value)> body) {
   body(loop.getInductionVar());
 }
 
+void KernelBuilder::prefetchRow(const KernelArray &array, const HeadIndex &head, Value token, bool isWrite) {
+  if (array.sizes.size() != 1)
+    return;
+  Value last = sub(dim(array.memref, 1), index(1));
+  Value target = slice(array, array.memref, head, arith::MinUIOp::create(b, loc, token, last));
+  constexpr int64_t lineBytes = 64;
+  int64_t step = lineBytes * 8 / cast<MemRefType>(target.getType()).getElementTypeBitWidth();
+  auto loop = scf::ForOp::create(b, loc, index(0), index(array.sizes[0]), index(step));
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  memref::PrefetchOp::create(b, loc, target, loop.getInductionVar(), isWrite, /*localityHint=*/2, /*isDataCache=*/true);
+}
+
 Value KernelBuilder::loadRows(const KernelArray &array, const HeadIndex &head, Value start, Value count,
                               bool repeatLast) {
   SmallVector<int64_t> shape{chunkSize};
@@ -291,6 +333,7 @@ Value KernelBuilder::loadRows(const KernelArray &array, const HeadIndex &head, V
   forEachRow(index(chunkSize), [&](Value position) {
     Value token = add(start, arith::MinUIOp::create(b, loc, position, last));
     convert(slice(array, array.memref, head, token), row(buffer, position));
+    prefetchRow(array, head, add(token, index(chunkSize)), /*isWrite=*/false);
   });
   return toTensor(buffer, /*writable=*/true);
 }

@@ -64,18 +64,27 @@ protected:
   /// Reads the attributes of a body's argument or result. `prefix` is removed from the role ("grad_").
   mlir::FailureOr<KernelArray> makeArray(mlir::Type type, mlir::DictionaryAttr attrs, const ElementTypes &types,
                                          llvm::StringRef prefix = "");
-  mlir::MemRefType memrefType(const KernelArray &array);
+  mlir::MemRefType memrefType(const KernelArray &array) { return memrefType(array, array.leading()); }
+  /// With another number of dimensions before the mixer's own.
+  mlir::MemRefType memrefType(const KernelArray &array, int64_t leading);
+  /// The arrays of a body that runs forwards.
+  mlir::LogicalResult collectArrays(const ElementTypes &types, llvm::SmallVectorImpl<KernelArray> &inputs,
+                                    llvm::SmallVectorImpl<KernelArray> &outputs,
+                                    llvm::SmallVectorImpl<KernelArray> &states);
   /// The description of an array for callers that only see the compiled function.
   mlir::Attribute signature(const KernelArray &array, llvm::StringRef role);
   /// Makes the function, with the arrays' memrefs and then `numMasks` i64 as its arguments.
   mlir::func::FuncOp createKernel(llvm::StringRef suffix, llvm::ArrayRef<mlir::Type> arrays, unsigned numMasks,
                                   llvm::ArrayRef<mlir::Attribute> signatures);
-  /// omp.parallel { omp.wsloop over the items }; a number of threads of 0 leaves the choice to the OpenMP runtime.
-  void buildParallelLoop(Value threads, Value items, llvm::function_ref<void(Value)> buildItem);
+  /// omp.parallel { omp.wsloop over the items }; a number of threads of 0 leaves the choice to the OpenMP runtime. Where
+  /// `isWorthwhile` is false at run time the calling thread does it all.
+  void buildParallelLoop(Value threads, Value items, llvm::function_ref<void(Value)> buildItem,
+                         Value isWorthwhile = {});
 
   Value allocate(llvm::ArrayRef<int64_t> sizes);
   Value toTensor(Value buffer, bool writable);
-  Value toBuffer(Value tensor);
+  /// `layout`: of the memory that the tensor lies in, when it is not an allocation of the kernel.
+  Value toBuffer(Value tensor, mlir::MemRefLayoutAttrInterface layout = {});
   void fill(Value buffer, double value);
   /// The part of an array that belongs to one head (and one token).
   Value slice(const KernelArray &array, Value memref, const HeadIndex &head, Value token);
@@ -88,6 +97,9 @@ protected:
   llvm::SmallVector<Value> loadParams(llvm::ArrayRef<KernelArray> arrays, const HeadIndex &head);
   /// A state of one head: the caller's when `given`, else `init`.
   Value loadState(const KernelArray &array, Value memref, const HeadIndex &head, Value given, double init);
+  /// Asks the cache for one token's row, which the next chunk will need: the rows of a head lie far apart, and the hardware
+  /// does not foresee them. Tokens after the last one stand for the last.
+  void prefetchRow(const KernelArray &array, const HeadIndex &head, Value token, bool isWrite);
   /// Rows start .. start+count-1 as a tensor of C rows; the others repeat the last row, or are zero.
   Value loadRows(const KernelArray &array, const HeadIndex &head, Value start, Value count, bool repeatLast);
   void forEachRow(Value count, llvm::function_ref<void(Value position)> body);
@@ -106,6 +118,9 @@ protected:
 /// Builds `<name>_backward_kernel` from a chunk body and its derivative (BuildBackwardKernel.cpp).
 mlir::LogicalResult buildBackwardKernel(mlir::func::FuncOp forward, mlir::func::FuncOp backward,
                                         const ElementTypes &types);
+
+/// Builds `<name>_kernel` from the body of one token (BuildStepKernel.cpp).
+mlir::LogicalResult buildStepKernel(mlir::func::FuncOp body, const ElementTypes &types);
 
 } // namespace rondo
 

@@ -31,6 +31,8 @@
 // CHECK:                   memref.subview %[[V]]
 // CHECK:                   linalg.generic
 // CHECK:                     arith.extf %{{.*}} : bf16 to f32
+// The row of the next chunk is on its way meanwhile.
+// CHECK:                   memref.prefetch {{.*}}, read
 // CHECK:                 scf.for
 // CHECK:                   memref.load
 // What the output needs comes before the new state.
@@ -38,6 +40,7 @@
 // CHECK:                 linalg.add
 // CHECK:                 scf.for %{{.*}} to %[[COUNT]]
 // CHECK:                   arith.bitcast %{{.*}} : i16 to bf16
+// CHECK:                   memref.prefetch {{.*}}, write
 // CHECK:                 %[[NEW:.*]] = bufferization.materialize_in_destination %{{.*}} in %[[STATE]]
 // CHECK:                 scf.yield %[[NEW]]
 // CHECK:               bufferization.to_buffer %[[END]] read_only
