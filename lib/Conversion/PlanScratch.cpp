@@ -23,6 +23,9 @@ namespace {
 /// Bytes between two buffers' starts are a multiple of a cache line (and of the widest vector).
 constexpr int64_t kAlignment = 64;
 
+/// What a step may take of a thread's stack, of which OpenMP gives 4 MiB and pthreads often 8 MiB.
+constexpr int64_t kMostStackBytes = 1 << 20;
+
 /// A local buffer: its life [begin, end] in the order of the operations, and its place in the arena.
 struct Buffer {
   memref::AllocOp alloc;
@@ -147,14 +150,20 @@ FailureOr<int64_t> PlanScratch::plan(omp::ParallelOp parallel) {
   OpBuilder b = OpBuilder::atBlockBegin(&entry);
   Location loc = parallel.getLoc();
   auto arenaType = MemRefType::get({total}, b.getI8Type());
-  Value arena = memref::AllocOp::create(b, loc, arenaType, b.getI64IntegerAttr(kAlignment));
+  bool onStack = getOperation()->hasAttr("rondo.step");
+  if (onStack && total > kMostStackBytes)
+    return parallel.emitError("a step needs ") << total << " bytes of the stack, more than " << kMostStackBytes;
+  Value arena = onStack ? memref::AllocaOp::create(b, loc, arenaType, b.getI64IntegerAttr(kAlignment)).getResult()
+                        : memref::AllocOp::create(b, loc, arenaType, b.getI64IntegerAttr(kAlignment)).getResult();
   for (Buffer &buffer : buffers) {
     Value offset = arith::ConstantIndexOp::create(b, buffer.alloc.getLoc(), buffer.offset);
     Value view = memref::ViewOp::create(b, buffer.alloc.getLoc(), buffer.alloc.getType(), arena, offset, ValueRange());
     buffer.alloc->replaceAllUsesWith(ValueRange{view});
     buffer.alloc->erase();
   }
-  b.setInsertionPoint(region.back().getTerminator());
-  memref::DeallocOp::create(b, loc, arena);
+  if (!onStack) {
+    b.setInsertionPoint(region.back().getTerminator());
+    memref::DeallocOp::create(b, loc, arena);
+  }
   return total;
 }

@@ -64,6 +64,7 @@ std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
     };
     kernel.chunk = integer("rondo.chunk");
     kernel.scratchBytes = integer("rondo.scratch_bytes");
+    kernel.isStep = op.hasAttr("rondo.step");
     if (auto block = op.getAttrOfType<StringAttr>("rondo.block"))
       kernel.block = block.str();
     for (auto entry : arrays.getAsRange<DictionaryAttr>()) {
@@ -363,7 +364,7 @@ public:
     int64_t heads = array.shape[perToken ? 2 : 0];
     if (perToken && ArrayRef(array.shape).take_front(2) != first.take_front(2))
       return error("'" + Twine(description.name) + "' has the shape " + stringifyShape(array.shape) + " but '" +
-                   info.outputs.front().name + "' has " + stringifyShape(first) + ": B and T must agree");
+                   reference() + "' has " + stringifyShape(first) + ": B and T must agree");
     if (heads == 0 ? first[2] != 0 : first[2] % heads != 0)
       return error("'" + Twine(description.name) + "' has " + Twine(heads) + " heads, which does not divide " +
                    Twine(first[2]));
@@ -373,7 +374,7 @@ public:
     if (llvm::Error failed = addArray(description, array))
       return failed;
     if (ArrayRef(array.shape).take_front(3) != first.take_front(3))
-      return error("'" + Twine(description.name) + "' must have the B, T and H of '" + info.outputs.front().name + "'");
+      return error("'" + Twine(description.name) + "' must have the B, T and H of '" + reference() + "'");
     return llvm::Error::success();
   }
   llvm::Error addState(const ArrayInfo &description, const std::optional<Array> &array) {
@@ -384,14 +385,27 @@ public:
     if (llvm::Error failed = addArray(description, *array))
       return failed;
     if (array->shape[0] != first[0] || array->shape[1] != first[2])
-      return error("'" + Twine(description.name) + "' must have the B and H of '" + info.outputs.front().name + "'");
+      return error("'" + Twine(description.name) + "' must have the B and H of '" + reference() + "'");
     return llvm::Error::success();
+  }
+
+  /// The values of a state after each token.
+  llvm::Error addHistory(const ArrayInfo &description, const std::optional<Array> &array) {
+    ArrayInfo history = description;
+    ++history.leading;
+    if (array && (array->shape.size() < 3 || array->shape[2] != first[1]))
+      return error("'" + Twine(description.name) + "' after each token must have the B, H and T of '" +
+                   info.outputs.front().name + "'");
+    return addState(history, array);
   }
 
   std::vector<void *> arguments;
   std::vector<std::unique_ptr<int64_t[]>> storage;
 
 private:
+  /// The array that B, T and H are taken from.
+  StringRef reference() const { return info.outputs.empty() ? info.inputs.front().name : info.outputs.front().name; }
+
   const KernelInfo &info;
   ArrayRef<int64_t> first;
 };
@@ -412,7 +426,15 @@ llvm::Expected<KernelCall> Engine::prepare(StringRef kernel, ArrayRef<Array> inp
     return error("'" + kernel + "' takes " + Twine(info->inputs.size()) + " inputs, " + Twine(info->outputs.size()) +
                  " outputs and " + Twine(info->states.size()) + " states");
 
-  ArgumentList list(*info, outputs.front().shape);
+  // [B, T, H]: of the first output, or without outputs (a summary) of the token argument with the most heads.
+  ArrayRef<int64_t> first;
+  if (!outputs.empty())
+    first = outputs.front().shape;
+  else
+    for (auto [description, array] : llvm::zip(info->inputs, inputs))
+      if (description.role == "token" && array.shape.size() >= 3 && (first.empty() || array.shape[2] > first[2]))
+        first = array.shape;
+  ArgumentList list(*info, first);
   for (auto [description, array] : llvm::zip(info->inputs, inputs))
     if (llvm::Error failed = list.addInput(description, array))
       return std::move(failed);
@@ -483,6 +505,39 @@ llvm::Expected<KernelCall> Engine::prepareBackward(StringRef kernel, ArrayRef<Ar
   }
   for (int64_t word : {initialMask, finalMask, threads})
     list.addWords(word);
+  call.entry = entries.lookup(kernel);
+  call.arguments = std::move(list.arguments);
+  call.storage = std::move(list.storage);
+  return call;
+}
+
+llvm::Expected<KernelCall> Engine::prepareStep(StringRef kernel, ArrayRef<Array> inputs, ArrayRef<Array> outputs,
+                                               ArrayRef<StepStateArrays> states, int64_t threads) const {
+  const KernelInfo *info = find(kernel);
+  if (!info)
+    return error("no kernel named '" + kernel + "'");
+  if (inputs.size() != info->inputs.size() || outputs.size() != info->outputs.size() ||
+      states.size() != info->states.size())
+    return error("'" + kernel + "' takes " + Twine(info->inputs.size()) + " inputs, " + Twine(info->outputs.size()) +
+                 " outputs and " + Twine(info->states.size()) + " states");
+  ArgumentList list(*info, outputs.front().shape);
+  for (auto [description, array] : llvm::zip(info->inputs, inputs))
+    if (llvm::Error failed = list.addInput(description, array))
+      return std::move(failed);
+  for (auto [description, array] : llvm::zip(info->outputs, outputs))
+    if (llvm::Error failed = list.addOutput(description, array))
+      return std::move(failed);
+  int64_t historyMask = 0;
+  for (auto [i, description] : llvm::enumerate(info->states)) {
+    historyMask |= int64_t(states[i].history.has_value()) << i;
+    if (llvm::Error failed = list.addState(description, states[i].state))
+      return std::move(failed);
+    if (llvm::Error failed = list.addHistory(description, states[i].history))
+      return std::move(failed);
+  }
+  list.addWords(historyMask);
+  list.addWords(threads);
+  KernelCall call;
   call.entry = entries.lookup(kernel);
   call.arguments = std::move(list.arguments);
   call.storage = std::move(list.storage);

@@ -76,31 +76,36 @@ struct Derive : rondo::impl::RondoDeriveBase<Derive> {
   using Base::Base;
 
   void runOnOperation() override {
-    if (form != "chunk" && form != "sequential") {
-      getOperation().emitError("unknown form '") << form << "'; write chunk or sequential";
+    if (form != "chunk" && form != "sequential" && form != "step") {
+      getOperation().emitError("unknown form '") << form << "'; write chunk, sequential or step";
       return signalPassFailure();
     }
     if (chunk < 1) {
       getOperation().emitError("a chunk has at least one token, not ") << int64_t(chunk);
       return signalPassFailure();
     }
-    for (MixerOp mixer : llvm::to_vector(getOperation().getOps<MixerOp>()))
-      if (failed(derive(mixer)))
+    for (MixerOp mixer : llvm::to_vector(getOperation().getOps<MixerOp>())) {
+      bool isStep = form == "step";
+      if ((!isStep && failed(derive(mixer, chunk, /*isStep=*/false))) ||
+          ((isStep || step) && failed(derive(mixer, /*chunk=*/1, /*isStep=*/true))))
         return signalPassFailure();
+      mixer.erase();
+    }
   }
 
-  LogicalResult derive(MixerOp mixer);
+  LogicalResult derive(MixerOp mixer, int64_t chunk, bool isStep);
 };
 
-LogicalResult Derive::derive(MixerOp mixer) {
+LogicalResult Derive::derive(MixerOp mixer, int64_t chunk, bool isStep) {
   for (Operation &op : mixer.getBody().getOps())
     for (Value result : op.getResults()) {
       auto value = dyn_cast<ValueType>(result.getType());
       if (isa<DimOp>(op) || (value && !value.isStatic()))
         return op.emitError("sizes must be numbers before the chunk form is derived; run rondo-specialize");
     }
-  Structure structure(mixer, form == "sequential");
-  if (form == "chunk")
+  bool isSequential = isStep || form == "sequential";
+  Structure structure(mixer, isSequential);
+  if (!isSequential)
     structure.remarkSequential();
 
   OpBuilder outer(mixer);
@@ -155,10 +160,12 @@ LogicalResult Derive::derive(MixerOp mixer) {
     inputAttrs.push_back(attrs.getDictionary(&getContext()));
   }
 
-  auto function = func::FuncOp::create(builder, mixer.getName(), builder.getFunctionType(inputs, results),
+  auto function = func::FuncOp::create(builder, (mixer.getName() + (isStep ? "_step" : "")).str(), builder.getFunctionType(inputs, results),
                                        ArrayRef<NamedAttribute>(), inputAttrs);
   function.setAllResultAttrs(resultAttrs);
   function->setAttr("rondo.chunk", builder.getI64IntegerAttr(chunk));
+  if (isStep)
+    function->setAttr("rondo.step", builder.getUnitAttr());
   Block *block = function.addEntryBlock();
   builder.setInsertionPointToStart(block);
   Deriver deriver(mixer, structure, builder, chunk);
@@ -180,7 +187,6 @@ LogicalResult Derive::derive(MixerOp mixer) {
 
   for (const Phase &phase : structure.getPhases())
     ++(phase.linear ? numLinear : numScans);
-  mixer.erase();
   return success();
 }
 } // namespace

@@ -90,6 +90,11 @@ def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
 
     With `block=V` the body was made for a part of V: the kernel also loops over the V / (size in the body) blocks.
 
+    A body of one token (attribute `rondo.step`, from `rondo-derive{form=step}`) becomes a step kernel: for every state one array
+    that holds its value before the call and after, and one [B, H, T, ...] for the value after each token; then the bit mask
+    of the states that are wanted after each token, and the number of threads. States and parameters are used where the
+    caller has them. Calls too small to be worth threads run on the calling one.
+
     The attribute `rondo.arrays` of the kernel lists name, role, type and sizes of its arrays for callers.
 
     Refuses a body whose arguments are not static f32 tensors with `rondo.name` and `rondo.role`, or whose results are
@@ -294,6 +299,9 @@ def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
       ... %a = memref.view %arena[%c0][] : memref<256xi8> to memref<64xf32> ...
       memref.dealloc %arena
     ```
+
+    A step kernel (attribute `rondo.step`) has its arena on the stack: decoding allocates nothing. It refuses to take more than
+    1 MiB there ("a step needs ... bytes of the stack").
 
     The attribute `rondo.scratch_bytes` of the function reports the size of the arena.
 

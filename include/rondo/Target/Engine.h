@@ -51,6 +51,13 @@ struct StateGradientArrays {
   Array initialGradient;
 };
 
+/// The arrays of one state in a step call: its value before and after the call, and optionally its value after each
+/// token, [B, H, T, ...].
+struct StepStateArrays {
+  Array state;
+  std::optional<Array> history;
+};
+
 /// What one array of a kernel must look like (from the attribute `rondo.arrays`).
 struct ArrayInfo {
   std::string name, role;
@@ -69,6 +76,8 @@ struct KernelInfo {
   /// A backward kernel has the cotangents of the outputs for outputs, and gradients as well.
   std::vector<ArrayInfo> inputs, outputs, gradients, states;
   int64_t chunk = 0;
+  /// Whether it updates states in place, token by token.
+  bool isStep = false;
   /// Bytes of local memory a thread.
   int64_t scratchBytes = 0;
   /// The size that is split into column blocks, or empty.
@@ -149,6 +158,11 @@ public:
   llvm::Expected<KernelCall> prepareBackward(llvm::StringRef kernel, llvm::ArrayRef<Array> inputs,
                                              llvm::ArrayRef<Array> cotangents, llvm::ArrayRef<Array> gradients,
                                              llvm::ArrayRef<StateGradientArrays> states, int64_t threads = 0) const;
+
+  /// The same for a step kernel (`<mixer>_step_kernel`).
+  llvm::Expected<KernelCall> prepareStep(llvm::StringRef kernel, llvm::ArrayRef<Array> inputs,
+                                         llvm::ArrayRef<Array> outputs, llvm::ArrayRef<StepStateArrays> states,
+                                         int64_t threads = 0) const;
 
   llvm::Error run(llvm::StringRef kernel, llvm::ArrayRef<Array> inputs, llvm::ArrayRef<Array> outputs,
                   llvm::ArrayRef<StateArrays> states = {}, int64_t threads = 0) const;

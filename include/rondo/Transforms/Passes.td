@@ -42,14 +42,16 @@ def RondoDerive : Pass<"rondo-derive", "::mlir::ModuleOp"> {
 
     A phase that must run token by token for another reason than being an elementwise or max-plus scan gets a remark at the
     statement that prevents the chunk form. `form=sequential` makes every phase a scan: the reference in speed for the
-    chunk form, and the same code that the fallback uses. Refuses sizes that are still names (run `rondo-specialize`).
+    chunk form, and the same code that the fallback uses. `form=step` derives the body of one token instead, `<mixer>_step`:
+    the sequential form with C = 1; `step` adds it to another form. Refuses sizes that are still names (run `rondo-specialize`).
 
     Numerics: reassociates sums over the tokens of a chunk. Only products of decays over an interval are formed: no overflow
     and no cancellation for decays from 0 to 1.
   }];
   let options = [
     Option<"chunk", "chunk", "int64_t", "64", "Tokens a chunk">,
-    Option<"form", "form", "std::string", "\"chunk\"", "chunk or sequential">];
+    Option<"form", "form", "std::string", "\"chunk\"", "chunk, sequential or step">,
+    Option<"step", "step", "bool", "false", "Also the body of one token">];
   let statistics = [
     Statistic<"numLinear", "linear", "Phases in the chunkwise form">,
     Statistic<"numScans", "scans", "Phases that run token by token">];
