@@ -3,6 +3,7 @@
 
   npy.py make OUT SHAPE [KIND] [DTYPE]   npy.py make q.npy 1,64,4,32 unit
   npy.py slice IN OUT BEGIN END          rows BEGIN..END of the first dimension
+  npy.py compare A B TOLERANCE           prints |A - B| / |B|; fails beyond TOLERANCE and when the shapes differ
 
 KIND: normal (default), unit (rows of the last dimension have norm 1), LO:HI (uniform), a number (constant).
 DTYPE: f4 (default), f8, f2, i8. The same arguments give the same file.
@@ -75,8 +76,20 @@ def slice_rows(source, path, begin, end):
     write(path, descr, (int(end) - int(begin),) + tuple(shape[1:]), data[int(begin) * row : int(end) * row])
 
 
+def compare(path, reference, tolerance):
+    codes = {"<f4": "f", "<f8": "d"}
+    (type_a, shape_a, a), (type_b, shape_b, b) = read(path), read(reference)
+    if shape_a != shape_b:
+        sys.exit(f"{path} has shape {shape_a} and {reference} has {shape_b}")
+    a, b = array(codes[type_a], a), array(codes[type_b], b)
+    error = math.sqrt(sum((x - y) ** 2 for x, y in zip(a, b)) / (sum(y * y for y in b) or 1e-60))
+    print(f"{shape_a} relative_error={error:.1e}")
+    if not error <= float(tolerance):
+        sys.exit(f"{path} differs from {reference}")
+
+
 if __name__ == "__main__":
-    commands = {"make": make, "slice": slice_rows}
+    commands = {"make": make, "slice": slice_rows, "compare": compare}
     if len(sys.argv) < 4 or sys.argv[1] not in commands:
         sys.exit(__doc__)
     commands[sys.argv[1]](*sys.argv[2:])

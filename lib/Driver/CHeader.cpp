@@ -11,35 +11,79 @@ using namespace llvm;
 
 namespace rondo::driver {
 
-CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, const Options &options)
-    : signature(signature), sizes(sizes), source(sys::path::filename(options.file)) {
-  auto add = [&](const Operand &operand, const Twine &field, StringRef role) {
+CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, int64_t chunk,
+                       const Options &options)
+    : signature(signature), sizes(sizes), chunk(chunk), source(sys::path::filename(options.file)) {
+  auto add = [&](std::vector<CTensor> &tensors, const Operand &operand, const Twine &field, StringRef role) {
     CTensor tensor{field.str(), operand.name, role.str(), &operand, kernelType(operand, options), {}};
     for (const Dim &dim : operand.dims)
       tensor.sizes.push_back(*dim.evaluate(sizes));
     tensors.push_back(std::move(tensor));
   };
+  auto roleOf = [](const Operand &argument) { return argument.role == Operand::param ? "RONDO_PARAM" : "RONDO_TOKEN"; };
   for (const Operand &argument : signature.arguments)
-    add(argument, argument.name, argument.role == Operand::param ? "RONDO_PARAM" : "RONDO_TOKEN");
-  for (const Operand &output : signature.outputs)
-    add(output, output.name, "RONDO_OUTPUT");
+    add(tensors, argument, argument.name, roleOf(argument));
+  backwardTensors = tensors;
+  for (const Operand &output : signature.outputs) {
+    add(tensors, output, output.name, "RONDO_OUTPUT");
+    add(backwardTensors, output, "grad_" + output.name, "RONDO_OUTPUT_COTANGENT");
+  }
+  for (const Operand &argument : signature.arguments)
+    add(backwardTensors, argument, "grad_" + argument.name, (roleOf(argument) + Twine("_GRADIENT")).str());
   for (const Operand &state : signature.states) {
-    add(state, "initial_" + state.name, "RONDO_INITIAL");
-    add(state, "final_" + state.name, "RONDO_FINAL");
+    add(tensors, state, "initial_" + state.name, "RONDO_INITIAL");
+    add(tensors, state, "final_" + state.name, "RONDO_FINAL");
+    add(backwardTensors, state, "initial_" + state.name, "RONDO_INITIAL");
+    add(backwardTensors, state, "grad_final_" + state.name, "RONDO_FINAL_COTANGENT");
+    add(backwardTensors, state, "", "RONDO_SAVED");
+    add(backwardTensors, state, "grad_initial_" + state.name, "RONDO_INITIAL_GRADIENT");
   }
 }
 
 static void printField(const CTensor &tensor, raw_ostream &os) {
-  bool written = tensor.role == "RONDO_OUTPUT" || tensor.role == "RONDO_FINAL";
+  if (tensor.field.empty())
+    return;
+  StringRef role = tensor.role;
+  bool isGradient = role.ends_with("_GRADIENT");
+  bool written = role == "RONDO_OUTPUT" || role == "RONDO_FINAL" || isGradient;
   os << "  " << (written ? "" : "const ") << "DLTensor *" << tensor.field << "; /**< " << tensor.operand->layout()
      << " " << elementTypeName(tensor.type);
   if (tensor.operand->grouped)
-    os << "; may have fewer heads, a divisor of H";
-  if (tensor.role == "RONDO_INITIAL")
+    os << (isGradient ? "; as many heads as " + tensor.name : "; may have fewer heads, a divisor of H");
+  if (role == "RONDO_INITIAL")
     os << ", or NULL: starts at " << format("%g", tensor.operand->init);
-  if (tensor.role == "RONDO_FINAL")
+  if (role == "RONDO_FINAL" || role == "RONDO_INITIAL_GRADIENT")
     os << ", or NULL: not wanted";
+  if (role == "RONDO_FINAL_COTANGENT")
+    os << ", or NULL: zero";
   os << " */\n";
+}
+
+static void printBackward(const CInterface &interface, raw_ostream &os) {
+  const std::string &mixer = interface.signature.mixer;
+  os << "/**\n * The tensors of one backward call, under the same rules. `grad_` of an output or final state is its "
+        "cotangent, dL/d of\n * it, and read; `grad_` of an argument or initial state is its gradient, and written. "
+        "All "
+        "that goes into the forward\n * call goes into this one too: it keeps the states before every chunk of "
+     << interface.chunk << " tokens and computes the rest again.\n */\n"
+     << "typedef struct " << mixer << "_backward_args {\n";
+  for (const CTensor &tensor : interface.backwardTensors)
+    printField(tensor, os);
+  os << "  void *workspace; /**< for the states before every chunk, aligned for float; or NULL: from malloc, for the "
+        "time "
+        "of the\n                        call */\n"
+     << "  size_t workspace_bytes; /**< at least " << mixer
+     << "_backward_workspace(B, T, H) when there is a workspace */\n"
+     << "  int32_t threads; /**< over batch entries and heads; 0: as many as OpenMP gives */\n"
+     << "  int32_t check_nan; /**< not 0: look for NaN in every input and cotangent first */\n"
+     << "} " << mixer << "_backward_args;\n\n"
+     << "/** Bytes of a workspace. */\n"
+     << "size_t " << mixer << "_backward_workspace(int64_t batch, int64_t tokens, int64_t heads);\n\n"
+     << "/** Computes the gradients of whole sequences. When the result is not RONDO_OK, nothing has been written and\n"
+     << " * `rondo_error_message` says why; RONDO_OUT_OF_MEMORY: the workspace is too small or malloc gave none. "
+        "Threads "
+        "may call it\n * at the same time, each with its own workspace. */\n"
+     << "rondo_status " << mixer << "_backward(const " << mixer << "_backward_args *args);\n\n";
 }
 
 void printHeader(const CInterface &interface, raw_ostream &os) {
@@ -47,7 +91,7 @@ void printHeader(const CInterface &interface, raw_ostream &os) {
   std::string guard = "RONDO_MIXER_" + StringRef(mixer).upper() + "_H";
   os << "/* " << mixer << ": written by `rondoc compile` from " << interface.source << ". */\n"
      << "#ifndef " << guard << "\n#define " << guard << "\n\n"
-     << "#include \"dlpack/dlpack.h\"\n#include \"rondo.h\"\n\n"
+     << "#include \"dlpack/dlpack.h\"\n#include \"rondo.h\"\n#include <stddef.h>\n#include <stdint.h>\n\n"
      << "#ifdef __cplusplus\nextern \"C\" {\n#endif\n\n";
 
   if (!interface.signature.sizes.empty()) {
@@ -72,8 +116,9 @@ void printHeader(const CInterface &interface, raw_ostream &os) {
      << "} " << mixer << "_args;\n\n"
      << "/** Runs the mixer over whole sequences. When the result is not RONDO_OK, nothing has been written and\n"
      << " * `rondo_error_message` says why. Threads may call it at the same time. */\n"
-     << "rondo_status " << mixer << "_forward(const " << mixer << "_args *args);\n\n"
-     << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
+     << "rondo_status " << mixer << "_forward(const " << mixer << "_args *args);\n\n";
+  printBackward(interface, os);
+  os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
 }
 
 /// `{kDLFloat, 32, 1}`
@@ -82,31 +127,56 @@ static std::string dlpackType(ElementType type) {
          std::to_string(8 * elementBytes(type)) + ", 1}";
 }
 
-void printWrapper(const CInterface &interface, raw_ostream &os) {
-  const std::string &mixer = interface.signature.mixer;
-  size_t count = interface.tensors.size();
-  std::string kernel = "_mlir_ciface_" + mixer + "_kernel";
-  os << "#include \"rondo_runtime.h\"\n#include \"" << mixer << ".h\"\n\nstatic const rondo_operand operands[] = {\n";
-  for (const CTensor &tensor : interface.tensors) {
+/// The table of a kernel's operands for the runtime.
+static void printTable(const CInterface &interface, ArrayRef<CTensor> tensors, StringRef name, int64_t chunk,
+                       raw_ostream &os) {
+  os << "static const rondo_operand " << name << "_operands[] = {\n";
+  for (const CTensor &tensor : tensors) {
     os << "    {\"" << tensor.name << "\", " << tensor.role << ", " << int(tensor.operand->grouped) << ", "
        << dlpackType(tensor.type) << ", " << tensor.sizes.size() << ", {";
     interleaveComma(tensor.sizes, os);
     os << (tensor.sizes.empty() ? "0" : "") << "}},\n";
   }
-  os << "};\nstatic const rondo_signature signature = {\"" << mixer << "\", " << count << ", operands};\n\n"
-     << "void " << kernel << "(";
-  for (size_t i = 0; i < count; ++i)
+  os << "};\nstatic const rondo_signature " << name << "_signature = {\"" << interface.signature.mixer << "\", "
+     << tensors.size() << ", " << name << "_operands, " << chunk << "};\n\n";
+}
+
+/// A function up to the call of its kernel. `place` is a call that comes in between.
+static void printFunction(const CInterface &interface, ArrayRef<CTensor> tensors, StringRef name, StringRef kernel,
+                          StringRef place, raw_ostream &os) {
+  const std::string &mixer = interface.signature.mixer;
+  os << "void " << kernel << "(";
+  for (size_t i = 0; i < tensors.size(); ++i)
     os << "rondo_descriptor *, ";
   os << "int64_t, int64_t, int64_t);\n\n"
-     << "rondo_status " << mixer << "_forward(const " << mixer << "_args *args) {\n"
-     << "  const DLTensor *tensors[] = {";
-  interleaveComma(interface.tensors, os, [&](const CTensor &tensor) { os << "args->" << tensor.field; });
-  os << "};\n  rondo_descriptor d[" << count << "];\n  rondo_masks masks;\n"
-     << "  rondo_status status = rondo_prepare(&signature, tensors, args->check_nan, d, &masks);\n"
-     << "  if (status == RONDO_OK)\n    " << kernel << "(";
-  for (size_t i = 0; i < count; ++i)
+     << "rondo_status " << mixer << "_" << name << "(const " << mixer << (name == "forward" ? "" : "_backward")
+     << "_args *args) {\n  const DLTensor *tensors[] = {";
+  interleaveComma(tensors, os,
+                  [&](const CTensor &tensor) { os << (tensor.field.empty() ? "NULL" : "args->" + tensor.field); });
+  os << "};\n  rondo_descriptor d[" << tensors.size() << "];\n  rondo_masks masks;\n"
+     << "  rondo_status status = rondo_prepare(&" << name << "_signature, tensors, args->check_nan, d, &masks);\n"
+     << place << "  if (status == RONDO_OK)\n    " << kernel << "(";
+  for (size_t i = 0; i < tensors.size(); ++i)
     os << "&d[" << i << "], ";
-  os << "masks.initial, masks.final, args->threads);\n  return status;\n}\n";
+  os << "masks.initial, masks.final, args->threads);\n";
+}
+
+void printWrapper(const CInterface &interface, raw_ostream &os) {
+  const std::string &mixer = interface.signature.mixer;
+  os << "#include \"rondo_runtime.h\"\n#include \"" << mixer << ".h\"\n#include <stdlib.h>\n\n";
+  printTable(interface, interface.tensors, "forward", 0, os);
+  printFunction(interface, interface.tensors, "forward", "_mlir_ciface_" + mixer + "_kernel", "", os);
+  os << "  return status;\n}\n\n";
+
+  printTable(interface, interface.backwardTensors, "backward", interface.chunk, os);
+  os << "size_t " << mixer << "_backward_workspace(int64_t batch, int64_t tokens, int64_t heads) {\n"
+     << "  return rondo_workspace_bytes(&backward_signature, batch, tokens, heads);\n}\n\n";
+  printFunction(
+      interface, interface.backwardTensors, "backward", "_mlir_ciface_" + mixer + "_backward_kernel",
+      "  void *owned = NULL;\n  if (status == RONDO_OK)\n"
+      "    status = rondo_place_states(&backward_signature, args->workspace, args->workspace_bytes, d, &owned);\n",
+      os);
+  os << "  free(owned);\n  return status;\n}\n";
 }
 
 } // namespace rondo::driver

@@ -10,7 +10,7 @@ namespace rondo::driver {
 
 /// One tensor of the C interface, in the kernel's order.
 struct CTensor {
-  /// The field of the arguments' struct: `q`, `initial_S`.
+  /// The field of the arguments' struct: `q`, `initial_S`. Empty for what is no tensor: saved states.
   std::string field;
   /// The name and the role in the runtime's table: `S`, `RONDO_INITIAL`.
   std::string name, role;
@@ -23,16 +23,18 @@ struct CTensor {
 struct CInterface {
   const Signature &signature;
   const llvm::StringMap<int64_t> &sizes;
-  std::vector<CTensor> tensors;
+  std::vector<CTensor> tensors, backwardTensors;
+  /// Tokens between two saved states of the backward kernel.
+  int64_t chunk;
   /// The path of the source, for the comment at the top.
   std::string source;
 
-  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, const Options &options);
+  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk, const Options &options);
 };
 
 /// The header for users.
 void printHeader(const CInterface &interface, llvm::raw_ostream &os);
-/// The function of that header: a table for the runtime, and the call of the kernel.
+/// The functions of that header: tables for the runtime, and the calls of the kernels.
 void printWrapper(const CInterface &interface, llvm::raw_ostream &os);
 
 } // namespace rondo::driver

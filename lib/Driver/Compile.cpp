@@ -75,13 +75,16 @@ static std::string findCompiler() {
   return "";
 }
 
-/// Builds the runtime and the wrapper and links them with the kernel; only the mixer's own function and the runtime's
+/// Builds the runtime and the wrapper and links them with the kernels; only the mixer's own functions and the runtime's
 /// message are visible.
 static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, StringRef folder, StringRef library) {
   std::string compiler = findCompiler();
   if (compiler.empty())
     return error("no C compiler found (CC, clang, cc, gcc): one is needed to link the shared object");
-  std::string exports = "{ global: " + mixer.str() + "_forward; rondo_error_message; rondo_error_text; local: *; };\n";
+  std::string exports = "{ global: ";
+  for (StringRef name : {"_forward", "_backward", "_backward_workspace"})
+    exports += (mixer + name + "; ").str();
+  exports += "rondo_error_message; rondo_error_text; local: *; };\n";
   if (failed(writeText(temporary.file("rondo_runtime.h"), kRuntimeHeader)) ||
       failed(writeText(temporary.file("rondo_runtime.c"), kRuntimeSource)) ||
       failed(writeText(temporary.file("exports.map"), exports)))
@@ -120,7 +123,8 @@ static LogicalResult compileStages(const Options &options) {
   if (failed(checkMemory(signature, smallest, 4)))
     return failure();
   std::optional<CpuTarget> target = getTarget(options);
-  if (!target || failed(build(*source, mixer, Stage::llvm, {*sizes}, options, *target, stopwatch)))
+  if (!target ||
+      failed(build(*source, mixer, Stage::llvm, {*sizes, 0, 0, /*gradients=*/true}, options, *target, stopwatch)))
     return failure();
 
   auto inFolder = [&](const Twine &name) {
@@ -140,7 +144,7 @@ static LogicalResult compileStages(const Options &options) {
       return error(toString(std::move(failure)));
     return success();
   };
-  CInterface interface(signature, *sizes, options);
+  CInterface interface(signature, *sizes, readKernels(source->getModule()).front().chunk, options);
   auto printed = [&](void (*print)(const CInterface &, raw_ostream &)) {
     return [&interface, print](raw_ostream &os) {
       print(interface, os);

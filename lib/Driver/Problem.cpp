@@ -76,8 +76,18 @@ LogicalResult readInputs(const Signature &signature, const Options &options, Arr
       failed(checkNames(signature, "--out", "output", options.out, outputs)) ||
       failed(checkNames(signature, "--state-in", "state", options.stateIn, states)) ||
       failed(checkNames(signature, "--state-out", "state", options.stateOut, states)) ||
-      failed(checkNames(signature, "--expect", "output or state", options.expect, results)))
+      failed(checkNames(signature, "--expect", "output or state", options.expect, results)) ||
+      failed(checkNames(signature, "--grad", "output", options.grad, outputs)) ||
+      failed(checkNames(signature, "--grad-state", "state", options.gradState, states)) ||
+      failed(checkNames(signature, "--grad-out", "argument", options.gradOut, arguments)) ||
+      failed(checkNames(signature, "--grad-state-out", "state", options.gradStateOut, states)))
     return failure();
+  if (!options.hasCotangents() && !(options.gradOut.empty() && options.gradStateOut.empty())) {
+    const Operand &output = signature.outputs.front();
+    return error(Twine(options.gradOut.empty() ? "--grad-state-out" : "--grad-out") +
+                 " needs the cotangent of an output or final state; pass --grad " + output.name + "=FILE with shape " +
+                 output.layout());
+  }
   for (const Operand &argument : signature.arguments)
     if (!options.in.count(argument.name))
       return error("argument '" + argument.name + "' of mixer '" + signature.mixer + "' has no array; pass --in " +
@@ -256,11 +266,39 @@ FailureOr<Problem> inferProblem(const Signature &signature, const std::map<std::
   return solver.solve();
 }
 
+LogicalResult readCotangents(const Signature &signature, const Options &options, const Problem &problem,
+                             GradientArrays &arrays) {
+  if (failed(readArrays(options.grad, arrays.outputCotangents)) ||
+      failed(readArrays(options.gradState, arrays.finalStateCotangents)))
+    return failure();
+  auto checkShape = [&](const Operand &operand, StringMap<NpyArray> &cotangents) -> LogicalResult {
+    auto found = cotangents.find(operand.name);
+    if (found == cotangents.end())
+      return success();
+    std::vector<int64_t> expected = problem.shape(operand), actual = found->second.shape;
+    if (actual.size() + 1 == expected.size())
+      actual.insert(actual.begin(), 1);
+    if (actual != expected)
+      return error("the cotangent of '" + operand.name + "' has shape " + shapeText(found->second.shape) + " and '" +
+                   operand.name + "' has " + shapeText(problem.fileShape(operand)));
+    found->second.shape = expected;
+    return success();
+  };
+  for (const Operand &output : signature.outputs)
+    if (failed(checkShape(output, arrays.outputCotangents)))
+      return failure();
+  for (const Operand &state : signature.states)
+    if (failed(checkShape(state, arrays.finalStateCotangents)))
+      return failure();
+  return success();
+}
+
 //===----------------------------------------------------------------------===//
 // Checks
 //===----------------------------------------------------------------------===//
 
-LogicalResult checkMemory(const Signature &signature, const Problem &problem, int64_t bytesPerElement) {
+LogicalResult checkMemory(const Signature &signature, const Problem &problem, int64_t bytesPerElement,
+                          int64_t savedStates) {
   uint64_t total = 0, largest = 0;
   std::string largestName;
   auto add = [&](const Operand &operand, uint64_t copies) {
@@ -277,9 +315,9 @@ LogicalResult checkMemory(const Signature &signature, const Problem &problem, in
   };
   for (const std::vector<Operand> *list : {&signature.arguments, &signature.outputs})
     for (const Operand &operand : *list)
-      add(operand, 1);
+      add(operand, savedStates ? 2 : 1);
   for (const Operand &state : signature.states)
-    add(state, 2);
+    add(state, savedStates ? 4 + savedStates : 2);
 
   uint64_t available = uint64_t(sysconf(_SC_PHYS_PAGES)) * uint64_t(sysconf(_SC_PAGESIZE));
   if (total <= available)
@@ -293,8 +331,12 @@ LogicalResult checkMemory(const Signature &signature, const Problem &problem, in
                " GiB and this machine has " + gib(available) + " GiB; the largest array is " + largestName);
 }
 
-LogicalResult checkNumbers(const Signature &signature, const Arrays &arrays, const Problem &problem) {
-  auto check = [&](const Operand &operand, const NpyArray &array) -> LogicalResult {
+LogicalResult checkNumbers(const Signature &signature, const GradientArrays &arrays, const Problem &problem) {
+  auto check = [&](const Operand &operand, const StringMap<NpyArray> &given, StringRef what = "") -> LogicalResult {
+    auto found = given.find(operand.name);
+    if (found == given.end())
+      return success();
+    const NpyArray &array = found->second;
     std::vector<double> values = array.toDoubles();
     auto nan = llvm::find_if(values, [](double value) { return std::isnan(value); });
     if (nan == values.end())
@@ -306,16 +348,19 @@ LogicalResult checkNumbers(const Signature &signature, const Arrays &arrays, con
     int64_t rest = std::distance(values.begin(), nan);
     for (size_t i = shape.size(); i-- > 0; rest /= shape[i])
       index[i] = rest % shape[i];
-    return error("'" + operand.name + "' has NaN at " + shapeText(index));
+    return error(what + "'" + operand.name + "' has NaN at " + shapeText(index));
   };
+  constexpr StringLiteral kCotangent = "the cotangent of ";
   for (const Operand &argument : signature.arguments)
-    if (failed(check(argument, arrays.inputs.find(argument.name)->second)))
+    if (failed(check(argument, arrays.forward.inputs)))
       return failure();
-  for (const Operand &state : signature.states) {
-    auto array = arrays.initialStates.find(state.name);
-    if (array != arrays.initialStates.end() && failed(check(state, array->second)))
+  for (const Operand &output : signature.outputs)
+    if (failed(check(output, arrays.outputCotangents, kCotangent)))
       return failure();
-  }
+  for (const Operand &state : signature.states)
+    if (failed(check(state, arrays.forward.initialStates)) ||
+        failed(check(state, arrays.finalStateCotangents, kCotangent)))
+      return failure();
   return success();
 }
 

@@ -2,7 +2,7 @@
 
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
-#include "rondo/Interpreter/Interpreter.h"
+#include "rondo/Interpreter/Gradient.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/Support/Format.h"
 #include <chrono>
@@ -47,7 +47,7 @@ static void measure(llvm::function_ref<void()> call, int64_t threads) {
 // Targets
 //===----------------------------------------------------------------------===//
 
-static StringMap<Tensor> toTensors(StringMap<NpyArray> &arrays) {
+static StringMap<Tensor> toTensors(const StringMap<NpyArray> &arrays) {
   StringMap<Tensor> tensors;
   for (auto &entry : arrays) {
     Tensor tensor;
@@ -65,43 +65,94 @@ static StringMap<NpyArray> toArrays(const StringMap<Tensor> &tensors) {
   return arrays;
 }
 
-static LogicalResult runInterpreter(MixerOp mixer, const Problem &problem, const Options &options, Arrays &arrays) {
+/// Whether a run gives outputs or final states. One that is about gradients only when something asks for them.
+static bool runsForward(const Options &options) {
+  return !options.hasCotangents() || !options.out.empty() || !options.stateOut.empty() || !options.expect.empty();
+}
+
+static LogicalResult runInterpreter(MixerOp mixer, const Problem &problem, const Options &options,
+                                    GradientArrays &arrays) {
   if (failed(specialize(mixer, problem.sizes)))
     return failure();
-  StringMap<Tensor> inputs = toTensors(arrays.inputs), initial = toTensors(arrays.initialStates), outputs, final;
+  StringMap<Tensor> inputs = toTensors(arrays.forward.inputs), initial = toTensors(arrays.forward.initialStates);
   std::string message;
-  auto interpretOnce = [&] { return interpret(mixer, inputs, initial, outputs, final, message); };
-  if (failed(interpretOnce()))
-    return error(message);
-  if (options.time)
-    measure([&] { (void)interpretOnce(); }, /*threads=*/1);
-  arrays.outputs = toArrays(outputs);
-  arrays.finalStates = toArrays(final);
-  return success();
+  /// Runs `interpretOnce`, which fills `results` and `states`, and keeps what it gives.
+  auto runOnce = [&](llvm::function_ref<LogicalResult(StringMap<Tensor> &, StringMap<Tensor> &)> interpretOnce,
+                     StringMap<NpyArray> &results, StringMap<NpyArray> &states, bool time) -> LogicalResult {
+    StringMap<Tensor> resultTensors, stateTensors;
+    if (failed(interpretOnce(resultTensors, stateTensors)))
+      return error(message);
+    if (time)
+      measure([&] { (void)interpretOnce(resultTensors, stateTensors); }, /*threads=*/1);
+    results = toArrays(resultTensors);
+    states = toArrays(stateTensors);
+    return success();
+  };
+  auto forward = [&](StringMap<Tensor> &outputs, StringMap<Tensor> &final) {
+    return interpret(mixer, inputs, initial, outputs, final, message);
+  };
+  if (runsForward(options) && failed(runOnce(forward, arrays.forward.outputs, arrays.forward.finalStates,
+                                             options.time && !options.hasCotangents())))
+    return failure();
+  if (!options.hasCotangents())
+    return success();
+  StringMap<Tensor> outputCotangents = toTensors(arrays.outputCotangents),
+                    stateCotangents = toTensors(arrays.finalStateCotangents);
+  auto backward = [&](StringMap<Tensor> &gradients, StringMap<Tensor> &stateGradients) {
+    return interpretGradient(mixer, inputs, initial, outputCotangents, stateCotangents, gradients, stateGradients,
+                             message);
+  };
+  return runOnce(backward, arrays.inputGradients, arrays.initialStateGradients, options.time);
 }
 
 static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &signature, const Problem &problem,
-                            const Options &options, Arrays &arrays, Stopwatch &stopwatch) {
+                            const Options &options, GradientArrays &arrays, Stopwatch &stopwatch) {
   int64_t threads = getThreads(options);
   std::unique_ptr<Engine> engine =
-      createEngine(source, mixer, {problem.sizes, problem.batch * problem.heads, threads}, options, stopwatch);
+      createEngine(source, mixer, {problem.sizes, problem.batch * problem.heads, threads, options.hasCotangents()},
+                   options, stopwatch);
   if (!engine)
     return failure();
   auto allocate = [&](const Operand &operand) {
     return NpyArray(kernelType(operand, options), problem.shape(operand));
   };
+  auto runCall = [&](Expected<KernelCall> call, StringRef stage, bool time) -> LogicalResult {
+    if (!call)
+      return error(toString(call.takeError()));
+    if (options.verbose && call->getSavedBytes())
+      errs() << "backward saved_bytes=" << call->getSavedBytes() << "\n";
+    (*call)();
+    stopwatch.lap(stage);
+    if (time)
+      measure(*call, threads);
+    return success();
+  };
+  if (runsForward(options)) {
+    for (const Operand &output : signature.outputs)
+      arrays.forward.outputs[output.name] = allocate(output);
+    for (const Operand &state : signature.states)
+      arrays.forward.finalStates[state.name] = allocate(state);
+    if (failed(runCall(prepareCall(*engine, signature, arrays.forward, threads), "run",
+                       options.time && !options.hasCotangents())))
+      return failure();
+  }
+  if (!options.hasCotangents())
+    return success();
+
+  int64_t chunks = divideCeil(problem.time, engine->kernels().front().chunk);
+  if (failed(checkMemory(signature, problem, 4, chunks)))
+    return failure();
+  // A cotangent that is not given is zero.
   for (const Operand &output : signature.outputs)
-    arrays.outputs[output.name] = allocate(output);
+    if (!arrays.outputCotangents.count(output.name))
+      arrays.outputCotangents[output.name] = allocate(output);
+  for (const Operand &argument : signature.arguments) {
+    const NpyArray &input = arrays.forward.inputs[argument.name];
+    arrays.inputGradients[argument.name] = NpyArray(input.type, input.shape);
+  }
   for (const Operand &state : signature.states)
-    arrays.finalStates[state.name] = allocate(state);
-  Expected<KernelCall> call = prepareCall(*engine, signature, arrays, threads);
-  if (!call)
-    return error(toString(call.takeError()));
-  (*call)();
-  stopwatch.lap("run");
-  if (options.time)
-    measure(*call, threads);
-  return success();
+    arrays.initialStateGradients[state.name] = allocate(state);
+  return runCall(prepareBackwardCall(*engine, signature, arrays, threads), "run backward", options.time);
 }
 
 //===----------------------------------------------------------------------===//
@@ -140,14 +191,15 @@ static LogicalResult compare(const Options &options, Arrays &arrays) {
   return success(allClose);
 }
 
-static LogicalResult write(const std::map<std::string, std::string> &paths, std::vector<Operand> operands,
+static LogicalResult write(const std::map<std::string, std::string> &paths, const std::vector<Operand> &operands,
                            const Problem &problem, StringMap<NpyArray> &arrays) {
   for (const Operand &operand : operands) {
     auto path = paths.find(operand.name);
     if (path == paths.end())
       continue;
     NpyArray &array = arrays[operand.name];
-    array.shape = problem.fileShape(operand);
+    if (!problem.batched && operand.role != Operand::param)
+      array.shape.erase(array.shape.begin());
     if (Error failure = writeNpy(path->second, array))
       return error(toString(std::move(failure)));
   }
@@ -163,31 +215,40 @@ static LogicalResult runStages(const Options &options) {
   stopwatch.lap("parse");
 
   Signature signature(mixer);
-  Arrays arrays;
-  if (failed(checkTypes(signature, options)) || failed(readInputs(signature, options, arrays)))
+  GradientArrays arrays;
+  Arrays &forward = arrays.forward;
+  if (failed(checkTypes(signature, options)) || failed(readInputs(signature, options, forward)))
     return failure();
-  FailureOr<Problem> problem = inferProblem(signature, options.sizes, arrays);
+  FailureOr<Problem> problem = inferProblem(signature, options.sizes, forward);
+  if (failed(problem) || failed(readCotangents(signature, options, *problem, arrays)))
+    return failure();
   bool interpreted = options.target == Target::interpreter;
-  if (failed(problem) || failed(checkMemory(signature, *problem, interpreted ? 8 : 4)) ||
+  // The interpreter keeps every state of one head; how many the kernel keeps is known when it is there.
+  int64_t savedStates = !options.hasCotangents() ? 0 : divideCeil(problem->time, problem->batch * problem->heads);
+  if (failed(checkMemory(signature, *problem, interpreted ? 8 : 4, interpreted ? savedStates : 0)) ||
       (options.checkNumbers && failed(checkNumbers(signature, arrays, *problem))))
     return failure();
   // Both targets see the numbers that fit in the kernel's types.
-  for (const Operand &argument : signature.arguments) {
-    NpyArray &array = arrays.inputs[argument.name];
-    if (!interpreted || kernelType(argument, options) != ElementType::f32)
-      array = array.convertTo(kernelType(argument, options));
-  }
-  if (!interpreted)
-    for (auto &entry : arrays.initialStates)
-      entry.second = entry.second.convertTo(ElementType::f32);
+  auto narrow = [&](const std::vector<Operand> &operands, StringMap<NpyArray> &values) {
+    for (const Operand &operand : operands)
+      if (auto array = values.find(operand.name);
+          array != values.end() && (!interpreted || kernelType(operand, options) != ElementType::f32))
+        array->second = array->second.convertTo(kernelType(operand, options));
+  };
+  narrow(signature.arguments, forward.inputs);
+  narrow(signature.states, forward.initialStates);
+  narrow(signature.outputs, arrays.outputCotangents);
+  narrow(signature.states, arrays.finalStateCotangents);
   stopwatch.lap("read");
 
   if (failed(interpreted ? runInterpreter(mixer, *problem, options, arrays)
                          : runCpu(*source, mixer, signature, *problem, options, arrays, stopwatch)))
     return failure();
-  LogicalResult close = compare(options, arrays);
-  if (failed(write(options.out, signature.outputs, *problem, arrays.outputs)) ||
-      failed(write(options.stateOut, signature.states, *problem, arrays.finalStates)))
+  LogicalResult close = compare(options, forward);
+  if (failed(write(options.out, signature.outputs, *problem, forward.outputs)) ||
+      failed(write(options.stateOut, signature.states, *problem, forward.finalStates)) ||
+      failed(write(options.gradOut, signature.arguments, *problem, arrays.inputGradients)) ||
+      failed(write(options.gradStateOut, signature.states, *problem, arrays.initialStateGradients)))
     return failure();
   stopwatch.lap("write");
   return close;

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* One text a thread. It is visible, so that several mixers in one process share it with `rondo_error_message`. */
@@ -13,7 +14,17 @@ const char *rondo_error_message(void) { return rondo_error_text; }
 
 __attribute__((format(printf, 4, 5))) static rondo_status fail(rondo_status status, const rondo_signature *signature,
                                                                const rondo_operand *operand, const char *format, ...) {
-  static const char *const prefix[] = {"", "", "", "initial state ", "final state "};
+  static const char *const prefix[] = {"",
+                                       "",
+                                       "",
+                                       "initial state ",
+                                       "final state ",
+                                       "cotangent of ",
+                                       "gradient of ",
+                                       "gradient of ",
+                                       "cotangent of final state ",
+                                       "saved state ",
+                                       "gradient of initial state "};
   int used = snprintf(rondo_error_text, sizeof rondo_error_text, "%s: %s'%s' ", signature->mixer, prefix[operand->role],
                       operand->name);
   if (used < 0 || used >= (int)sizeof rondo_error_text)
@@ -28,25 +39,31 @@ __attribute__((format(printf, 4, 5))) static rondo_status fail(rondo_status stat
 /*===---- Shapes
  * ------------------------------------------------------------------------------------------------------===*/
 
-/* The sizes that belong to no operand: batch, time, heads. 0 stands for "not known yet". */
+/* The sizes that belong to no operand: batch, time, heads, chunks. 0 stands for "not known yet". */
 typedef struct extent {
   const char *name;
   int64_t size;
   const char *from; /* the operand that fixed it */
 } extent;
 
-enum { BATCH, TIME, HEADS };
+enum { BATCH, TIME, HEADS, CHUNKS, EXTENTS };
 
 /* The leading dimensions of a role, in order, and their number. */
 static int leading(rondo_role role, int out[3]) {
   switch (role) {
   case RONDO_PARAM:
+  case RONDO_PARAM_GRADIENT:
     out[0] = HEADS;
     return 1;
   case RONDO_INITIAL:
   case RONDO_FINAL:
+  case RONDO_FINAL_COTANGENT:
+  case RONDO_INITIAL_GRADIENT:
     out[0] = BATCH, out[1] = HEADS;
     return 2;
+  case RONDO_SAVED:
+    out[0] = BATCH, out[1] = HEADS, out[2] = CHUNKS;
+    return 3;
   default:
     out[0] = BATCH, out[1] = TIME, out[2] = HEADS;
     return 3;
@@ -54,7 +71,7 @@ static int leading(rondo_role role, int out[3]) {
 }
 
 static rondo_status check_shape(const rondo_signature *signature, const rondo_operand *operand, const DLTensor *tensor,
-                                extent extents[3]) {
+                                extent extents[EXTENTS]) {
   int lead[3], count = leading(operand->role, lead);
   if (tensor->ndim != count + operand->rank)
     return fail(RONDO_WRONG_RANK, signature, operand, "has %d dimensions, not %d", tensor->ndim, count + operand->rank);
@@ -77,6 +94,19 @@ static rondo_status check_shape(const rondo_signature *signature, const rondo_op
       return fail(RONDO_WRONG_SHAPE, signature, operand,
                   "has size %" PRId64 " in dimension %d and was compiled for %" PRId64, tensor->shape[count + i],
                   count + i, operand->sizes[i]);
+  return RONDO_OK;
+}
+
+/* A gradient has as many heads as its argument, which may be fewer than the mixer's. */
+static rondo_status check_gradient(const rondo_signature *signature, const DLTensor *const *tensors, int gradient) {
+  const rondo_operand *operands = signature->operands;
+  int argument = 0;
+  while (strcmp(operands[argument].name, operands[gradient].name) != 0)
+    ++argument;
+  int64_t size = tensors[gradient]->shape[2], expected = tensors[argument]->shape[2];
+  if (size != expected)
+    return fail(RONDO_WRONG_SHAPE, signature, &operands[gradient], "has H = %" PRId64 " and '%s' has %" PRId64, size,
+                operands[argument].name, expected);
   return RONDO_OK;
 }
 
@@ -109,8 +139,9 @@ static void describe(const DLTensor *tensor, rondo_descriptor *descriptor) {
   }
 }
 
-/* A state that the caller left out: the right shape and no memory. The masks keep the kernel away from it. */
-static void describe_absent(const rondo_operand *operand, const extent extents[3], rondo_descriptor *descriptor) {
+/* A state that the caller left out: the right shape and no memory. The masks keep the kernel away from it, or
+ * `rondo_place_states` finds a place. */
+static void describe_absent(const rondo_operand *operand, const extent extents[EXTENTS], rondo_descriptor *descriptor) {
   int lead[3], count = leading(operand->role, lead);
   int64_t shape[RONDO_MAX_RANK];
   for (int i = 0; i < count; ++i)
@@ -162,22 +193,35 @@ static rondo_status check_numbers(const rondo_signature *signature, const rondo_
 /*===---- The entry point
  * ---------------------------------------------------------------------------------------------===*/
 
+static int is_optional(rondo_role role) {
+  return role == RONDO_INITIAL || role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT || role == RONDO_SAVED ||
+         role == RONDO_INITIAL_GRADIENT;
+}
+
+static int is_read(rondo_role role) {
+  return role == RONDO_TOKEN || role == RONDO_PARAM || role == RONDO_INITIAL || role == RONDO_OUTPUT_COTANGENT ||
+         role == RONDO_FINAL_COTANGENT;
+}
+
+static int64_t count_chunks(const rondo_signature *signature, int64_t tokens) {
+  return signature->chunk && tokens > 0 ? (tokens - 1) / signature->chunk + 1 : 0;
+}
+
 rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
                            rondo_descriptor *descriptors, rondo_masks *masks) {
-  extent extents[3] = {{"B", 0, NULL}, {"T", 0, NULL}, {"H", 0, NULL}};
+  extent extents[EXTENTS] = {{"B", 0, NULL}, {"T", 0, NULL}, {"H", 0, NULL}, {"chunks", 0, NULL}};
   rondo_error_text[0] = 0;
   *masks = (rondo_masks){0, 0};
 
-  /* Outputs first: they fix B, T and H. */
+  /* Outputs or their cotangents first: they fix B, T and H. */
   for (int pass = 0; pass < 2; ++pass) {
     for (int i = 0; i < signature->count; ++i) {
       const rondo_operand *operand = &signature->operands[i];
       const DLTensor *tensor = tensors[i];
-      if ((operand->role == RONDO_OUTPUT) != (pass == 0))
+      if ((operand->role == RONDO_OUTPUT || operand->role == RONDO_OUTPUT_COTANGENT) != (pass == 0))
         continue;
-      int optional = operand->role == RONDO_INITIAL || operand->role == RONDO_FINAL;
       if (!tensor || !tensor->data) {
-        if (!optional)
+        if (!is_optional(operand->role))
           return fail(RONDO_MISSING_TENSOR, signature, operand, "is missing");
         describe_absent(operand, extents, &descriptors[i]);
         continue;
@@ -185,23 +229,91 @@ rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *con
       rondo_status status = check_shape(signature, operand, tensor, extents);
       if (!status)
         status = check_layout(signature, operand, tensor);
+      if (!status && operand->role == RONDO_TOKEN_GRADIENT)
+        status = check_gradient(signature, tensors, i);
       if (status)
         return status;
       describe(tensor, &descriptors[i]);
-      if (check_nan && operand->role != RONDO_OUTPUT && operand->role != RONDO_FINAL) {
+      if (check_nan && is_read(operand->role)) {
         status = check_numbers(signature, operand, tensor, &descriptors[i]);
         if (status)
           return status;
       }
     }
+    extents[CHUNKS].size = count_chunks(signature, extents[TIME].size);
   }
 
-  int first = signature->count;
-  while (first > 0 && signature->operands[first - 1].role >= RONDO_INITIAL)
-    --first;
-  for (int i = first; i < signature->count; ++i)
-    if (descriptors[i].aligned)
-      *(signature->operands[i].role == RONDO_INITIAL ? &masks->initial : &masks->final) |= INT64_C(1)
-                                                                                           << (i - first) / 2;
+  int64_t bit = 0;
+  for (int i = 0; i < signature->count; ++i) {
+    rondo_role role = signature->operands[i].role;
+    if (role == RONDO_INITIAL)
+      bit = bit ? bit << 1 : 1;
+    if (role == RONDO_INITIAL && descriptors[i].aligned)
+      masks->initial |= bit;
+    if ((role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT) && descriptors[i].aligned)
+      masks->final |= bit;
+  }
+  return RONDO_OK;
+}
+
+/*===---- Saved states
+ * ---------------------------------------------------------------------------------------------===*/
+
+static size_t multiply(size_t a, int64_t b) {
+  size_t factor = b > 0 ? (size_t)b : 0;
+  return factor && a > SIZE_MAX / factor ? SIZE_MAX : a * factor;
+}
+
+size_t rondo_workspace_bytes(const rondo_signature *signature, int64_t batch, int64_t tokens, int64_t heads) {
+  size_t elements = 0;
+  for (int i = 0; i < signature->count; ++i) {
+    const rondo_operand *operand = &signature->operands[i];
+    if (operand->role != RONDO_SAVED)
+      continue;
+    size_t size = 1;
+    for (int j = 0; j < operand->rank; ++j)
+      size = multiply(size, operand->sizes[j]);
+    elements += size;
+  }
+  size_t chunks = multiply(elements, count_chunks(signature, tokens));
+  return multiply(multiply(multiply(chunks, batch), heads), sizeof(float));
+}
+
+rondo_status rondo_place_states(const rondo_signature *signature, void *workspace, size_t bytes,
+                                rondo_descriptor *descriptors, void **owned) {
+  int cotangent = 0;
+  while (signature->operands[cotangent].role != RONDO_OUTPUT_COTANGENT)
+    ++cotangent;
+  const int64_t *extents = descriptors[cotangent].extents;
+  size_t needed = rondo_workspace_bytes(signature, extents[0], extents[1], extents[2]);
+  *owned = NULL;
+  if (workspace && bytes < needed) {
+    snprintf(rondo_error_text, sizeof rondo_error_text, "%s: the workspace has %zu bytes and needs %zu",
+             signature->mixer, bytes, needed);
+    return RONDO_OUT_OF_MEMORY;
+  }
+  if (!workspace && needed) {
+    workspace = *owned = malloc(needed);
+    if (!workspace) {
+      snprintf(rondo_error_text, sizeof rondo_error_text, "%s: no memory for a workspace of %zu bytes",
+               signature->mixer, needed);
+      return RONDO_OUT_OF_MEMORY;
+    }
+  }
+  float *next = workspace;
+  for (int i = 0; i < signature->count; ++i) {
+    if (signature->operands[i].role != RONDO_SAVED)
+      continue;
+    rondo_descriptor *saved = &descriptors[i], *gradient = &descriptors[i + 1];
+    int rank = 3 + signature->operands[i].rank;
+    const int64_t *strides = saved->extents + rank;
+    saved->allocated = saved->aligned = next;
+    next += saved->extents[0] * strides[0];
+    if (gradient->aligned)
+      continue;
+    gradient->allocated = gradient->aligned = saved->aligned;
+    gradient->extents[rank - 1] = strides[0];
+    gradient->extents[rank] = strides[1];
+  }
   return RONDO_OK;
 }

@@ -120,6 +120,11 @@ void addRun(CLI::App &app, Options &options) {
   addPaths(command, "--out", options.out, "where to write an output");
   addPaths(command, "--state-in", options.stateIn, "a state's value before the first token");
   addPaths(command, "--state-out", options.stateOut, "where to write a state's value after the last token");
+  addPaths(command, "--grad", options.grad,
+           "an output's cotangent: run backwards; cotangents that are not given are zero");
+  addPaths(command, "--grad-state", options.gradState, "a final state's cotangent: run backwards");
+  addPaths(command, "--grad-out", options.gradOut, "where to write an argument's gradient");
+  addPaths(command, "--grad-state-out", options.gradStateOut, "where to write the gradient of a state's initial value");
   addSizes(command, options, "a size that no array tells");
   addPaths(command, "--expect", options.expect,
            "compare an output or final state with an array; fail beyond --tolerance");
@@ -131,7 +136,10 @@ void addRun(CLI::App &app, Options &options) {
       ->check(CLI::Range(int64_t(1), int64_t(4096)))
       ->type_name("N");
   command->add_flag("--check", options.checkNumbers, "look for NaN in every input first");
-  command->add_flag("--time", options.time, "repeat the kernel until the figure is steady and print one line");
+  command->add_flag(
+      "--time", options.time,
+      "repeat the kernel (the backward kernel when there is one) until the figure is steady and print one "
+      "line");
   command->footer(
       R"(Arrays are .npy files in C order: [B, T, H, D] for vectors, [B, T, H] for scalars, [H, ...] for parameters,
 [B, H, R, C] for states ([B, H, R] for vector states, [B, H] for scalar ones). Without B there is one sequence.
@@ -141,6 +149,7 @@ Examples:
   rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --out o=o.npy
   rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --expect o=reference.npy --time --threads=1
   rondoc run mixers/gla.rondo --target=interpreter --in ... --state-in S=before.npy --state-out S=after.npy
+  rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --grad o=do.npy --grad-out q=dq.npy gk=dgk.npy
 The last line of --time:
   time median_ms=12.31 min_ms=12.24 max_ms=12.90 runs=41 threads=1)");
 }
@@ -156,7 +165,8 @@ void addCompile(CLI::App &app, Options &options) {
   addCpu(command, options);
   command->footer(
       R"(Writes lib<mixer>.so, <mixer>.h and the two headers it includes. The library takes DLPack tensors and needs the C library
-and OpenMP at run time, nothing else. The header describes the call; examples/c shows a whole program.
+and OpenMP at run time, nothing else. The header describes the forward and the backward call; examples/c has whole
+programs, and train.c fits a sequence by gradient descent.
 
 Example:
   rondoc compile mixers/gated_delta_net.rondo -o build/gdn --size K=128 V=128

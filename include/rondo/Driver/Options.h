@@ -33,6 +33,8 @@ struct Options {
 
   // Arrays, name to path.
   std::map<std::string, std::string> in, out, stateIn, stateOut, expect;
+  /// Cotangents of outputs and final states; gradients of arguments and initial states.
+  std::map<std::string, std::string> grad, gradState, gradOut, gradStateOut;
   /// The largest relative error to accept; each command has its own default.
   std::optional<double> tolerance;
   /// `check`: gradients instead of outputs.
@@ -49,6 +51,9 @@ struct Options {
   std::string output;
   bool json = false;
   std::vector<int64_t> lengths;
+
+  /// `run`: also backwards.
+  bool hasCotangents() const { return !grad.empty() || !gradState.empty(); }
 };
 
 } // namespace rondo::driver

@@ -4,7 +4,7 @@
 #define RONDO_DRIVER_PROBLEM_H
 
 #include "rondo/Driver/Source.h"
-#include "rondo/Interpreter/Check.h"
+#include "rondo/Interpreter/CheckGradients.h"
 #include "rondo/Support/Npy.h"
 
 namespace rondo::driver {
@@ -36,12 +36,17 @@ mlir::LogicalResult checkSizeNames(const Signature &signature, const std::map<st
 mlir::FailureOr<Problem> inferProblem(const Signature &signature, const std::map<std::string, int64_t> &given,
                                       Arrays &arrays);
 
-/// Fails when the arrays of the problem do not fit in this machine's memory: `bytesPerElement` for every element of
-/// every array.
-mlir::LogicalResult checkMemory(const Signature &signature, const Problem &problem, int64_t bytesPerElement);
+/// Reads `--grad` and `--grad-state` and checks their shapes. Arrays without B get one.
+mlir::LogicalResult readCotangents(const Signature &signature, const Options &options, const Problem &problem,
+                                   GradientArrays &arrays);
 
-/// Fails with the name and index of the first NaN in an input.
-mlir::LogicalResult checkNumbers(const Signature &signature, const Arrays &arrays, const Problem &problem);
+/// Fails when the arrays of the problem do not fit in this machine's memory: `bytesPerElement` for every element of
+/// every array. `savedStates`: when gradients are asked for, how often the backward pass keeps the states; else 0.
+mlir::LogicalResult checkMemory(const Signature &signature, const Problem &problem, int64_t bytesPerElement,
+                                int64_t savedStates = 0);
+
+/// Fails with the name and index of the first NaN in an input or cotangent.
+mlir::LogicalResult checkNumbers(const Signature &signature, const GradientArrays &arrays, const Problem &problem);
 
 } // namespace rondo::driver
 

@@ -16,7 +16,8 @@ typedef enum rondo_status {
   RONDO_WRONG_DTYPE = 4,
   RONDO_WRONG_STRIDE = 5, /**< the stride of the last dimension is not 1 */
   RONDO_WRONG_DEVICE = 6, /**< not in the memory of the CPU */
-  RONDO_NOT_A_NUMBER = 7  /**< NaN in an input, looked for only when asked */
+  RONDO_NOT_A_NUMBER = 7, /**< NaN in an input, looked for only when asked */
+  RONDO_OUT_OF_MEMORY = 8 /**< the workspace is too small, or there is no memory for one */
 } rondo_status;
 
 /** One line about the last failure on this thread, naming the tensor; empty when there was none. */

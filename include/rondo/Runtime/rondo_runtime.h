@@ -10,6 +10,7 @@
 
 #include "rondo.h"
 #include <dlpack/dlpack.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #ifdef __cplusplus
@@ -24,7 +25,14 @@ typedef enum rondo_role {
   RONDO_PARAM,   /**< [H, sizes...] */
   RONDO_OUTPUT,  /**< [B, T, H, sizes...] */
   RONDO_INITIAL, /**< [B, H, sizes...], optional */
-  RONDO_FINAL    /**< [B, H, sizes...], optional */
+  RONDO_FINAL,   /**< [B, H, sizes...], optional */
+  /* Of the backward kernel: */
+  RONDO_OUTPUT_COTANGENT, /**< like the output */
+  RONDO_TOKEN_GRADIENT,   /**< like the argument of the same name */
+  RONDO_PARAM_GRADIENT,
+  RONDO_FINAL_COTANGENT, /**< [B, H, sizes...], optional */
+  RONDO_SAVED, /**< states before every chunk, [B, H, chunks, sizes...]; no tensor but part of the workspace */
+  RONDO_INITIAL_GRADIENT /**< [B, H, sizes...], optional */
 } rondo_role;
 
 typedef struct rondo_operand {
@@ -36,11 +44,16 @@ typedef struct rondo_operand {
   int64_t sizes[2];
 } rondo_operand;
 
-/** The operands in the kernel's order: arguments, outputs, then initial and final value of every state. */
+/**
+ * The operands in the kernel's order: arguments, outputs, then initial and final value of every state. Of a backward
+ * kernel: arguments, cotangents of the outputs, gradients of the arguments, then of every state the initial value, the
+ * cotangent of the final value, the saved values, and the gradient of the initial value.
+ */
 typedef struct rondo_signature {
   const char *mixer;
   int count;
   const rondo_operand *operands;
+  int64_t chunk; /**< tokens between two saved states; 0 when none are saved */
 } rondo_signature;
 
 /** A memref in the layout of MLIR's C interface: sizes[rank], then strides[rank], without a gap. */
@@ -61,6 +74,17 @@ typedef struct rondo_masks {
  */
 rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
                            rondo_descriptor *descriptors, rondo_masks *masks);
+
+/** Bytes for the saved states of a backward kernel; SIZE_MAX when they are too many for a number. */
+size_t rondo_workspace_bytes(const rondo_signature *signature, int64_t batch, int64_t tokens, int64_t heads);
+
+/**
+ * After `rondo_prepare` for a backward kernel: gives the saved states their memory, `workspace` or, when it is NULL,
+ * what malloc gives. The caller frees `*owned` after the kernel. Gradients of initial states that nobody wants are
+ * written over the states saved before the first chunk: nothing reads these any more.
+ */
+rondo_status rondo_place_states(const rondo_signature *signature, void *workspace, size_t bytes,
+                                rondo_descriptor *descriptors, void **owned);
 
 #ifdef __cplusplus
 }

@@ -10,7 +10,7 @@ static const rondo_operand operands[] = {
     {"S", RONDO_INITIAL, 0, {kDLFloat, 32, 1}, 0, {0}}, {"S", RONDO_FINAL, 0, {kDLFloat, 32, 1}, 0, {0}},
 };
 enum { Q, G, W, O, INITIAL, FINAL, COUNT };
-static const rondo_signature signature = {"m", COUNT, operands};
+static const rondo_signature signature = {"m", COUNT, operands, 0};
 
 static float floats[256];
 static uint16_t halves[64];
