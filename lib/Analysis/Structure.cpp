@@ -231,8 +231,6 @@ Obstacle checkLinear(Phase &phase, bool transposed) {
       return {state, "coupled states have different shapes"};
     if (transposed && state.getType().getRank() != 2)
       return {state, "it is no matrix"};
-    if (!state.getInit().isZero())
-      return {state, "it does not start at zero"};
   }
   for (Operation *op : phase.touches) {
     if (auto store = dyn_cast<StoreOp>(op)) {

@@ -93,8 +93,8 @@ LogicalResult KernelBuilder::collectArrays(const ElementTypes &types, SmallVecto
     if (array->role == Role::Token)
       outputs.push_back(*array);
   }
-  if (outputs.empty())
-    return body.emitOpError("has no output");
+  if (outputs.empty() && llvm::none_of(inputs, [](const KernelArray &array) { return array.role == Role::Token; }))
+    return body.emitOpError("has no token array to take B, T and H from");
   if (body.getNumResults() != outputs.size() + states.size())
     return body.emitOpError("must return its outputs and then its ") << states.size() << " states";
   return success();

@@ -2,6 +2,7 @@
 
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
+#include "rondo/Driver/Shards.h"
 #include "rondo/Interpreter/CheckGradients.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/Support/Format.h"
@@ -13,7 +14,10 @@ namespace rondo::driver {
 
 /// Around the chunk: one token, one less than a chunk, exactly one, one more, and several with a rest.
 static std::vector<int64_t> defaultLengths(int64_t chunk) {
-  return {1, 2, std::max<int64_t>(1, chunk - 1), chunk, chunk + 1, 3 * chunk + 7};
+  std::vector<int64_t> lengths = {1, 2, std::max<int64_t>(1, chunk - 1), chunk, chunk + 1, 3 * chunk + 7};
+  llvm::sort(lengths);
+  lengths.erase(llvm::unique(lengths), lengths.end());
+  return lengths;
 }
 
 static LogicalResult checkStages(const Options &options) {
@@ -41,6 +45,10 @@ static LogicalResult checkStages(const Options &options) {
   if (!engine)
     return failure();
 
+  std::unique_ptr<ShardedMixer> sharded;
+  if (options.shards && !(sharded = ShardedMixer::create(*sizes, options, stopwatch)))
+    return failure();
+
   GradientCase checkCase;
   checkCase.type = *parseElementType(options.dtype);
   bool narrow = checkCase.type != ElementType::f32;
@@ -59,6 +67,23 @@ static LogicalResult checkStages(const Options &options) {
     worst = std::max(worst, result.error);
   };
   auto forward = [&](CheckArrays &arrays) -> Error {
+    if (options.step) {
+      StringMap<NpyArray> histories;
+      beginStates(signature, arrays);
+      Expected<std::vector<KernelCall>> calls =
+          prepareStepCalls(*engine, signature, arrays, histories, options.draft, getThreads(options));
+      if (!calls)
+        return calls.takeError();
+      for (const KernelCall &call : *calls)
+        call();
+      return Error::success();
+    }
+    if (options.shards) {
+      Problem problem{checkCase.batch, checkCase.time, checkCase.heads, /*batched=*/true, *sizes};
+      if (failed(sharded->run(signature, problem, options, *engine, arrays)))
+        return createStringError("the shards failed");
+      return Error::success();
+    }
     Expected<KernelCall> call = prepareCall(*engine, signature, arrays, getThreads(options));
     if (!call)
       return call.takeError();

@@ -2,6 +2,7 @@
 
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
+#include "rondo/Driver/Shards.h"
 #include "rondo/Interpreter/Gradient.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/Support/Format.h"
@@ -17,8 +18,7 @@ namespace rondo::driver {
 // Time
 //===----------------------------------------------------------------------===//
 
-/// Repeats `call` until the median of all runs and that of the later half agree to one per cent, and prints one line.
-static void measure(llvm::function_ref<void()> call, int64_t threads) {
+void measure(llvm::function_ref<void()> call, int64_t threads, int64_t tokens, llvm::function_ref<void()> prepare) {
   constexpr double kLeastSeconds = 0.3, kMostSeconds = 5;
   constexpr size_t kLeastRuns = 5;
   auto median = [](ArrayRef<double> values) {
@@ -29,6 +29,8 @@ static void measure(llvm::function_ref<void()> call, int64_t threads) {
   SmallVector<double> times;
   double total = 0;
   do {
+    if (prepare)
+      prepare();
     auto begin = std::chrono::steady_clock::now();
     call();
     times.push_back(std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count());
@@ -39,8 +41,11 @@ static void measure(llvm::function_ref<void()> call, int64_t threads) {
     if (std::abs(all - late) <= 0.01 * all)
       break;
   } while (total < kMostSeconds);
-  outs() << format("time median_ms=%.4f min_ms=%.4f max_ms=%.4f runs=%zu threads=%lld\n", median(times),
+  outs() << format("time median_ms=%.4f min_ms=%.4f max_ms=%.4f runs=%zu threads=%lld", median(times),
                    *llvm::min_element(times), *llvm::max_element(times), times.size(), (long long)threads);
+  if (tokens)
+    outs() << format(" token_us=%.3f", median(times) * 1e3 / tokens);
+  outs() << "\n";
 }
 
 //===----------------------------------------------------------------------===//
@@ -107,6 +112,8 @@ static LogicalResult runInterpreter(MixerOp mixer, const Problem &problem, const
 
 static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &signature, const Problem &problem,
                             const Options &options, GradientArrays &arrays, Stopwatch &stopwatch) {
+  if (options.step)
+    return runStep(source, mixer, signature, problem, options, arrays.forward, stopwatch);
   int64_t threads = getThreads(options);
   std::unique_ptr<Engine> engine =
       createEngine(source, mixer, {problem.sizes, problem.batch * problem.heads, threads, options.hasCotangents()},
@@ -127,6 +134,19 @@ static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &sign
       measure(*call, threads);
     return success();
   };
+  if (options.shards) {
+    for (const Operand &output : signature.outputs)
+      arrays.forward.outputs[output.name] = allocate(output);
+    for (const Operand &state : signature.states)
+      arrays.forward.finalStates[state.name] = allocate(state);
+    std::unique_ptr<ShardedMixer> sharded = ShardedMixer::create(problem.sizes, options, stopwatch);
+    if (!sharded || failed(sharded->run(signature, problem, options, *engine, arrays.forward)))
+      return failure();
+    stopwatch.lap("run");
+    if (options.time)
+      measure([&] { (void)sharded->run(signature, problem, options, *engine, arrays.forward); }, threads);
+    return success();
+  }
   if (runsForward(options)) {
     for (const Operand &output : signature.outputs)
       arrays.forward.outputs[output.name] = allocate(output);
@@ -213,6 +233,11 @@ static LogicalResult runStages(const Options &options) {
   if (!mixer)
     return failure();
   stopwatch.lap("parse");
+
+  if (options.step && options.hasCotangents())
+    return error("--form=step has no gradient; leave out --form");
+  if (!options.step && !options.statesOut.empty())
+    return error("--states-out needs --form=step");
 
   Signature signature(mixer);
   GradientArrays arrays;

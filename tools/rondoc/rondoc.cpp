@@ -62,13 +62,35 @@ void addSizes(CLI::App *command, Options &options, const std::string &help) {
   });
 }
 
-void addForm(CLI::App *command, Options &options) {
+void addForm(CLI::App *command, Options &options, bool hasStep = true) {
+  std::vector<std::string> forms = {"chunk", "sequential"};
+  std::string help =
+      "chunk: many tokens at a time where the mixer allows it (default); sequential: one token at a time, "
+      "in the order of the step function";
+  if (hasStep) {
+    forms.insert(forms.end(), {"step", "summary"});
+    help +=
+        "; step: decode with the step function, which updates the states in place; summary: split the sequence into "
+        "--shards, summarise them side by side, combine, and run each from the states it begins with";
+  }
   command
       ->add_option_function<std::string>(
-          "--form", [&options](const std::string &form) { options.sequential = form == "sequential"; },
-          "chunk: many tokens at a time where the mixer allows it (default); sequential: one token at a time")
-      ->check(CLI::IsMember({"chunk", "sequential"}))
+          "--form",
+          [&options](const std::string &form) {
+            options.sequential = form == "sequential";
+            options.step = form == "step";
+            options.shards = form == "summary" ? std::max<int64_t>(options.shards, 2) : 0;
+          },
+          help)
+      ->check(CLI::IsMember(forms))
       ->type_name("FORM");
+  if (hasStep)
+    command
+        ->add_option_function<int64_t>(
+            "--shards", [&options](int64_t shards) { options.shards = shards; },
+            "shards of --form=summary (default: 2)")
+        ->check(CLI::Range(int64_t(1), int64_t(4096)))
+        ->type_name("N");
   command->add_option("--chunk", options.chunk, "tokens in a chunk (default: the compiler's choice)")
       ->check(CLI::Range(int64_t(1), int64_t(4096)))
       ->type_name("N");
@@ -93,6 +115,12 @@ void addForm(CLI::App *command, Options &options) {
       ->type_name("TYPE|NAME=TYPE");
 }
 
+void addDraft(CLI::App *command, Options &options) {
+  command->add_option("--draft", options.draft, "with --form=step: tokens in a call of the step function (default: 1)")
+      ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
+      ->type_name("K");
+}
+
 void addCpu(CLI::App *command, Options &options) {
   command->add_option("--cpu", options.cpu, "the CPU to compile for, as LLVM names it (default: this one)")
       ->type_name("NAME");
@@ -115,11 +143,14 @@ void addRun(CLI::App &app, Options &options) {
       ->check(CLI::IsMember({"interpreter", "cpu"}))
       ->type_name("TARGET");
   addForm(command, options);
+  addDraft(command, options);
   addCpu(command, options);
   addPaths(command, "--in", options.in, "an argument's array");
   addPaths(command, "--out", options.out, "where to write an output");
   addPaths(command, "--state-in", options.stateIn, "a state's value before the first token");
   addPaths(command, "--state-out", options.stateOut, "where to write a state's value after the last token");
+  addPaths(command, "--states-out", options.statesOut,
+           "with --form=step: where to write a state's value after each token, [B, H, T, R, C]");
   addPaths(command, "--grad", options.grad,
            "an output's cotangent: run backwards; cotangents that are not given are zero");
   addPaths(command, "--grad-state", options.gradState, "a final state's cotangent: run backwards");
@@ -148,10 +179,12 @@ Sizes such as K and V come from the arrays. The cpu target writes f32 (f16 with 
 Examples:
   rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --out o=o.npy
   rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --expect o=reference.npy --time --threads=1
+  rondoc run mixers/gla.rondo --in ... --form=step --state-in S=prefilled.npy --out o=o.npy --time
   rondoc run mixers/gla.rondo --target=interpreter --in ... --state-in S=before.npy --state-out S=after.npy
   rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --grad o=do.npy --grad-out q=dq.npy gk=dgk.npy
 The last line of --time:
-  time median_ms=12.31 min_ms=12.24 max_ms=12.90 runs=41 threads=1)");
+  time median_ms=12.31 min_ms=12.24 max_ms=12.90 runs=41 threads=1
+With --form=step it ends in the time for a token: token_us=5.123)");
 }
 
 void addCompile(CLI::App &app, Options &options) {
@@ -161,7 +194,7 @@ void addCompile(CLI::App &app, Options &options) {
       ->required()
       ->type_name("DIR");
   addSizes(command, options, "every named size");
-  addForm(command, options);
+  addForm(command, options, /*hasStep=*/false);
   addCpu(command, options);
   command->footer(
       R"(Writes lib<mixer>.so, <mixer>.h and the two headers it includes. The library takes DLPack tensors and needs the C library
@@ -218,6 +251,7 @@ void addCheck(CLI::App &app, Options &options) {
   command->add_flag("--gradients", options.gradients,
                     "check the backward kernel: gradients of every argument and initial state");
   addForm(command, options);
+  addDraft(command, options);
   addCpu(command, options);
   command
       ->add_option("--tolerance", options.tolerance,

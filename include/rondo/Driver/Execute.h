@@ -22,6 +22,27 @@ llvm::Expected<KernelCall> prepareCall(const Engine &engine, const Signature &si
 llvm::Expected<KernelCall> prepareBackwardCall(const Engine &engine, const Signature &signature, GradientArrays &arrays,
                                                int64_t threads);
 
+/// `array` as a kernel sees it.
+Array viewArray(NpyArray &array);
+
+/// The final states begin as the initial ones, or their `init`: a step updates them in place.
+void beginStates(const Signature &signature, Arrays &arrays);
+
+/// Calls of the step kernel that decode all tokens in order, `draft` in each. They update the final states, which are
+/// all there, and write the value of a state after each token to `histories` ([B, H, T, ...]) where it is there.
+llvm::Expected<std::vector<KernelCall>> prepareStepCalls(const Engine &engine, const Signature &signature,
+                                                         Arrays &arrays, llvm::StringMap<NpyArray> &histories,
+                                                         int64_t draft, int64_t threads);
+
+/// `rondoc run --form=step` (Step.cpp).
+mlir::LogicalResult runStep(Source &source, MixerOp mixer, const Signature &signature, const Problem &problem,
+                            const Options &options, Arrays &arrays, Stopwatch &stopwatch);
+
+/// Repeats `call` until the median of all runs and that of the later half agree to one per cent, and prints one line;
+/// with `tokens` also the time for each. `prepare` comes before each run and is not measured.
+void measure(llvm::function_ref<void()> call, int64_t threads, int64_t tokens = 0,
+             llvm::function_ref<void()> prepare = {});
+
 /// `--threads`, or as many as there are cores.
 int64_t getThreads(const Options &options);
 

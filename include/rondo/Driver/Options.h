@@ -24,6 +24,11 @@ struct Options {
   // How to compile.
   Target target = Target::cpu;
   bool sequential = false;
+  /// Split the sequence into this many shards that are summarised side by side; 0: do not.
+  int64_t shards = 0;
+  /// Decode: call the step kernel for `draft` tokens at a time.
+  bool step = false;
+  int64_t draft = 1;
   /// Tokens a chunk; 0 lets the compiler choose.
   int64_t chunk = 0;
   /// `f32`, `bf16` or `f16` for token arguments and outputs, and exceptions by name.
@@ -32,7 +37,7 @@ struct Options {
   std::string cpu = "native";
 
   // Arrays, name to path.
-  std::map<std::string, std::string> in, out, stateIn, stateOut, expect;
+  std::map<std::string, std::string> in, out, stateIn, stateOut, statesOut, expect;
   /// Cotangents of outputs and final states; gradients of arguments and initial states.
   std::map<std::string, std::string> grad, gradState, gradOut, gradStateOut;
   /// The largest relative error to accept; each command has its own default.

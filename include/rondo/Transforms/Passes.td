@@ -152,4 +152,46 @@ def RondoSpecialize : Pass<"rondo-specialize", "::mlir::ModuleOp"> {
   let options = [ListOption<"sizes", "sizes", "std::string", "NAME=NUMBER for every named size">];
 }
 
+def RondoSummarize : Pass<"rondo-summarize", "::rondo::MixerOp"> {
+  let summary = "Turn a mixer into what a shard of the sequence does to its states";
+  let description = [{
+    A shard takes the states S it begins with to A(S) + N. The summary mixer has the states of the mixer, which give the
+    contribution N when they begin at zero, and states for the transition A:
+
+    * `scalar`, `rows`, `cols`, `elements`: products of decays (begin at 1);
+    * `coupling`: scalars, one for each pair of coupled states;
+    * `matrix`: for self-reads and rotations, a matrix M that begins as the identity and is touched like the state, but
+      written only what comes from its own reads: S -> M S (or S M^T for a state that reads its columns);
+    * `maxplus`: the sum f of m <- max(m + f, i); the contribution is m from -inf.
+
+    Two shards compose to (A2 A1, A2(N1) + N2). A state whose vectors depend on reads of other states has its
+    contribution only once those begin right: `rondo.level` says in which order states become known.
+
+    ```mlir
+    rondo.mixer @delta(%k: !rondo.val<K>, %v: !rondo.val<V>) -> (!rondo.val<V>) {
+      %S = rondo.state "S" : !rondo.state<K, V>
+      %y = rondo.read %S, %k rows : !rondo.state<K, V>, !rondo.val<K> -> !rondo.val<V>
+      %e = rondo.binary sub %v, %y : !rondo.val<V>, !rondo.val<V> -> !rondo.val<V>
+      rondo.write %S, %k, %e : !rondo.state<K, V>, !rondo.val<K>, !rondo.val<V>
+      ...
+    ```
+    ==>
+    ```mlir
+    rondo.mixer @delta_summary(%k: !rondo.val<K>, %v: !rondo.val<V>) {
+      %S = rondo.state "S" : !rondo.state<K, V>
+      %M = rondo.state "matrix_S_S" {rondo.identity} : !rondo.state<K, K>
+      (as above)
+      %z = rondo.read %M, %k rows : !rondo.state<K, K>, !rondo.val<K> -> !rondo.val<K>
+      %n = rondo.unary neg %z : !rondo.val<K>
+      rondo.write %M, %k, %n : !rondo.state<K, K>, !rondo.val<K>, !rondo.val<K>
+    ```
+
+    Needs `rondo-raise-updates`. Refuses states that change in another way ("has no summary: ...", with the statement that is to
+    blame).
+
+    Numerics: exact; composing shards reassociates.
+  }];
+  let dependentDialects = ["::rondo::RondoDialect"];
+}
+
 #endif // RONDO_TRANSFORMS_PASSES_TD
