@@ -100,13 +100,17 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
     return failure();
   StringMap<int64_t> sizes = request.sizes;
   CpuPipelineOptions cpu;
-  if (!request.gradients)
+  // Sums in column blocks could have another order, and the sequential form has that of decoding.
+  if (!request.gradients && !options.sequential && !options.step)
     cpu.block = splitColumns(mixer, request, sizes);
   if (failed(specialize(mixer, sizes)) || failed(runPasses("derive", [&](PassManager &manager) {
         RondoDeriveOptions derive;
-        derive.form = options.sequential ? "sequential" : "chunk";
+        derive.form = options.step ? "step" : options.sequential ? "sequential" : "chunk";
+        derive.step = request.step;
         if (options.chunk)
           derive.chunk = options.chunk;
+        else if (options.sequential && !request.gradients)
+          derive.chunk = 1; // the body of the step kernel: the same numbers to the last bit
         manager.addPass(createRondoDerive(derive));
         if (request.gradients)
           manager.addPass(createRondoDifferentiate());

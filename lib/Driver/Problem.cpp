@@ -76,6 +76,7 @@ LogicalResult readInputs(const Signature &signature, const Options &options, Arr
       failed(checkNames(signature, "--out", "output", options.out, outputs)) ||
       failed(checkNames(signature, "--state-in", "state", options.stateIn, states)) ||
       failed(checkNames(signature, "--state-out", "state", options.stateOut, states)) ||
+      failed(checkNames(signature, "--states-out", "state", options.statesOut, states)) ||
       failed(checkNames(signature, "--expect", "output or state", options.expect, results)) ||
       failed(checkNames(signature, "--grad", "output", options.grad, outputs)) ||
       failed(checkNames(signature, "--grad-state", "state", options.gradState, states)) ||

@@ -19,6 +19,8 @@ struct BuildRequest {
   int64_t items = 0, threads = 0;
   /// Also the backward kernel.
   bool gradients = false;
+  /// Also the step kernel. With `--form=step` there is nothing else.
+  bool step = false;
 };
 
 /// Takes the only mixer of `source` to `stage`. The diagnostics of the passes are errors of the user's program or of
