@@ -160,6 +160,7 @@ private:
     bool sameOrder = rowOperand == a;
     skipsAbove = hint && hint.getValue() == "result" && sameOrder && outer.empty();
     limitsSum = hint && hint.getValue() == "lhs" && sameOrder && sums.size() == 1;
+    startsSum = hint && hint.getValue() == "lhs-transposed" && sameOrder && sums.size() == 1;
     return true;
   }
 
@@ -408,26 +409,28 @@ private:
         accumulators.push_back(startFromZero ? zeroVector(b)
                                              : result.load(b, loc, addIndex(b, loc, rowAddress(b, r), v * target.lanes),
                                                            target.lanes, maskOf(b, panel, v)));
-    Value sumEnd;
+    // Before its first row the tile meets only zeros.
+    Value sumEnd, sumBegin = startsSum ? ivs[row] : indexConstant(b, loc, 0);
     if (limitsSum) {
       // Beyond the diagonal of its last row the tile meets only zeros.
       sumEnd = addIndex(b, loc, ivs[row], height);
       sumEnd = b.createOrFold<arith::MinSIOp>(loc, sumEnd, extents[sums[0]]);
     }
-    accumulators = emitSums(b, panel, height, sumEnd, 0, accumulators);
+    accumulators = emitSums(b, panel, height, sumBegin, sumEnd, 0, accumulators);
     for (int64_t r = 0; r < height; ++r)
       storeRow(b, panel, rowAddress(b, r), ArrayRef<Value>(accumulators).slice(r * panel.vectors, panel.vectors));
   }
 
-  SmallVector<Value> emitSums(OpBuilder &b, const Panel &panel, int64_t height, Value sumEnd, unsigned depth,
-                              ValueRange accumulators) {
+  SmallVector<Value> emitSums(OpBuilder &b, const Panel &panel, int64_t height, Value sumBegin, Value sumEnd,
+                              unsigned depth, ValueRange accumulators) {
     unsigned loop = sums[depth];
     bool innermost = depth + 1 == sums.size();
-    return emitLoop(b, loc, indexConstant(b, loc, 0), sumEnd ? sumEnd : extents[loop], 1, accumulators,
+    return emitLoop(b, loc, sumBegin, sumEnd ? sumEnd : extents[loop], 1, accumulators,
                     [&](OpBuilder &inner, Value iv, ValueRange values) {
                       ivs[loop] = iv;
                       SmallVector<Value> next = innermost ? emitStep(inner, panel, height, values)
-                                                          : emitSums(inner, panel, height, sumEnd, depth + 1, values);
+                                                          : emitSums(inner, panel, height, indexConstant(inner, loc, 0),
+                                                                     sumEnd, depth + 1, values);
                       ivs[loop] = Value();
                       return next;
                     });
@@ -465,8 +468,9 @@ private:
   Location loc;
 
   bool subtracts = false, startFromZero = false;
-  /// Hints: tiles above the diagonal are not wanted; the row operand is zero above the diagonal.
-  bool skipsAbove = false, limitsSum = false;
+  /// Hints: tiles above the diagonal are not wanted; the row operand is zero above, or read transposed below, the
+  /// diagonal.
+  bool skipsAbove = false, limitsSum = false, startsSum = false;
   OpOperand *rowOperand = nullptr, *columnOperand = nullptr;
   unsigned vec = 0, row = 0;
   SmallVector<unsigned> sums, outer;

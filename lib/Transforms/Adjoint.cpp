@@ -183,13 +183,22 @@ void Adjoint::visitContract(linalg::ContractOp op, Value out) {
       cotangents[operands[i]] = product.getResult(0);
       continue;
     }
-    auto product = linalg::ContractOp::create(b, TypeRange{sum.getType()}, ValueRange{out, operands[1 - i]},
-                                              ValueRange{sum}, b.getAffineMapArrayAttr(adjointMaps));
-    // Above the diagonal `out` of a "result" is zero, and the cotangent of a "lhs" is not used.
-    if (causal && causal.getValue() == "result" && i == 0)
-      product->setAttr(chunk::kCausalAttr, b.getStringAttr("lhs"));
-    if (causal && causal.getValue() == "lhs" && i == 0)
-      product->setAttr(chunk::kCausalAttr, b.getStringAttr("result"));
+    // Above the diagonal `out` of a "result" is zero, and the cotangent of a "lhs" is not used. The [C, C] operand goes
+    // first.
+    SmallVector<Value> factors = {out, operands[1 - i]};
+    StringRef hint;
+    if (causal && causal.getValue() == "result")
+      hint = i == 0 ? "lhs" : "lhs-transposed";
+    else if (causal && causal.getValue() == "lhs")
+      hint = i == 0 ? "result" : "lhs-transposed";
+    if (hint == "lhs-transposed" && causal.getValue() == "lhs") {
+      std::swap(factors[0], factors[1]);
+      std::swap(adjointMaps[0], adjointMaps[1]);
+    }
+    auto product = linalg::ContractOp::create(b, TypeRange{sum.getType()}, factors, ValueRange{sum},
+                                              b.getAffineMapArrayAttr(adjointMaps));
+    if (!hint.empty())
+      product->setAttr(chunk::kCausalAttr, b.getStringAttr(hint));
     cotangents[operands[i]] = product.getResult(0);
   }
 }

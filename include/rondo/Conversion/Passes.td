@@ -14,6 +14,7 @@ def RondoApproximateMath : Pass<"rondo-approximate-math"> {
         exp(x) = 2^n (1 + r + r^2 P(r)),   n = round(x / ln 2),   r = x - n ln 2
         log(m 2^e) = f - f^2 / 2 + f^3 P(f) + e ln 2,   f = m - 1,   sqrt(1/2) <= m < sqrt(2)
         log1p(x): the same on 1 + x, and what the addition lost is added to f
+        tanh(x) = x + x^3 P(x^2) for |x| < 0.625, else 1 - 2 / (exp(2 |x|) + 1) with the sign of x
         rsqrt(x) = 1 / sqrt(x)
 
     bf16 and f16 are computed in f32. f64 and other functions stay as they are.
@@ -27,9 +28,9 @@ def RondoApproximateMath : Pass<"rondo-approximate-math"> {
     %e = arith.divf %one, %s : vector<8xf32>
     ```
 
-    The result needs `convert-math-to-llvm` (`math.fma`, `sqrt`, `absf` and `trunc` remain).
+    The result needs `convert-math-to-llvm` (`math.fma`, `sqrt`, `absf`, `copysign` and `trunc` remain).
 
-    Numerics: within 2 units in the last place (tanh and log2: 3), exp(-inf) = 0, exp(0) = 1, log(0) = -inf, NaN stays NaN;
+    Numerics: within 2 units in the last place, exp(-inf) = 0, exp(0) = 1, log(0) = -inf, NaN stays NaN;
     sin and cos for |x| <= 1e5.
   }];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::math::MathDialect"];
@@ -92,7 +93,8 @@ def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
 
     A body of one token (attribute `rondo.step`, from `rondo-derive{form=step}`) becomes a step kernel: for every state one array
     that holds its value before the call and after, and one [B, H, T, ...] for the value after each token; then the bit mask
-    of the states that are wanted after each token, and the number of threads. States and parameters are used where the
+    of the states that are wanted after each token, and the number of threads; before these two the caller's scratch (see
+    `rondo-plan-scratch`). States and parameters are used where the
     caller has them. Calls too small to be worth threads run on the calling one.
 
     The attribute `rondo.arrays` of the kernel lists name, role, type and sizes of its arrays for callers.
@@ -300,8 +302,8 @@ def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
       memref.dealloc %arena
     ```
 
-    A step kernel (attribute `rondo.step`) has its arena on the stack: decoding allocates nothing. It refuses to take more than
-    1 MiB there ("a step needs ... bytes of the stack").
+    A step kernel (attribute `rondo.step`) allocates nothing: its arena is on the stack when it has at most 256 KiB, else in the
+    caller's scratch, an argument, at the thread's number times the size; `rondo.caller_scratch_bytes` tells this size.
 
     The attribute `rondo.scratch_bytes` of the function reports the size of the arena.
 
@@ -323,7 +325,8 @@ def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {
     dynamic): a tile of C, 6 x 16 elements with 256-bit vectors and 8 x 32 with 512, stays in registers while k runs. A panel of
     B whose columns are not neighbours is transposed into a local buffer once. Any size is accepted; what does not
     fill a tile gets a smaller one, and the last columns a mask. A fill of C with zero right before disappears. The hint
-    `chunk.causal = "result"` skips tiles above the diagonal (zero if the fill disappeared), `"lhs"` ends each sum at the diagonal.
+    `chunk.causal = "result"` skips tiles above the diagonal (zero if the fill disappeared), `"lhs"` ends each sum at the diagonal and
+    `"lhs-transposed"` begins it there.
 
     *Everything else*: one loop becomes vectors: the one that costs least per element, judged by the strides of the operands. A
     parallel loop gives vector loads and stores, a reduction loop vector accumulators that are summed at the end.
