@@ -1,7 +1,7 @@
 //===- ApproximateMath.cpp - Elementary functions as arithmetic ---------------------------------------------*- C++
 //-*-===//
 //
-// Polynomials after an exact range reduction; the coefficients of exp, log, sin and cos are those of Cephes (Moshier).
+// Polynomials after an exact range reduction; the coefficients of log, tanh, sin and cos are those of Cephes (Moshier).
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
@@ -24,9 +24,9 @@ using namespace mlir;
 
 namespace {
 
-/// 1.5 * 2^23: adding it to a float rounds to an integer, which then stands in the low bits.
+/// 1.5 * 2^23: adding it to a float rounds to an integer, which then stands in the low 22 bits. Shifted left by 23, or
+/// taken modulo 4, these bits are the integer itself.
 constexpr float kRound = 12582912.0f;
-constexpr int32_t kRoundBits = 0x4B400000;
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
 constexpr float kNaN = std::numeric_limits<float>::quiet_NaN();
 /// ln 2 = kLn2High + kLn2Low; the high part has few bits, so that its products with exponents are exact.
@@ -73,12 +73,12 @@ public:
   }
 
   /// 2^n for an integer n in [-126, 127].
-  Value power(Value n) { return fromBits(shl(addi(n, integer(127)), 23)); }
+  Value power(Value n) { return fromBits(addi(shl(n, 23), integer(0x3F800000))); }
 
-  /// x = n * unit + rest: the integer as a number and as an integer.
+  /// x * perUnit rounded to an integer: as a number, and as the low bits of an integer (see kRound).
   std::pair<Value, Value> roundTo(Value x, double perUnit) {
     Value shifted = fma(x, number(perUnit), number(kRound));
-    return {sub(shifted, number(kRound)), subi(bits(shifted), integer(kRoundBits))};
+    return {sub(shifted, number(kRound)), bits(shifted)};
   }
 
   Value exp(Value x);
@@ -104,14 +104,17 @@ private:
     return arith::ConstantOp::create(b, attr);
   }
 
-  /// e^r - 1 - r for |r| <= ln(2) / 2.
-  Value expTail(Value r) {
-    Value p = polynomial(
-        r, {1.9875691500E-4, 1.3981999507E-3, 8.3334519073E-3, 4.1665795894E-2, 1.6666665459E-1, 5.0000001201E-1});
-    return mul(p, mul(r, r));
+  /// (e^r - 1 - r) / r^2 for |r| <= ln(2) / 2: minimax, e^r to 3e-9 relative.
+  Value expSeries(Value r) {
+    return polynomial(r, {1.3814540068513204e-3, 8.368745108856341e-3, 4.166839078580766e-2, 1.6666520399042975e-1,
+                          4.9999993432117706e-1});
+  }
+  /// e^r 2^n for |r| <= ln(2) / 2; n as roundTo gives it, from -150 to 128, which takes two factors.
+  Value scaledExp(Value r, Value n) {
+    Value mantissa = fma(fma(expSeries(r), r, number(1)), r, number(1));
+    return scaled(mantissa, n);
   }
   Value scaled(Value mantissa, Value n) {
-    // Two factors: n reaches from -150 to 128.
     Value half = shr(n, 1);
     return mul(mul(mantissa, power(half)), power(subi(n, half)));
   }
@@ -141,21 +144,21 @@ Value Formula::exp(Value x) {
   x = clamp(x, -104.0f, 89.0f);
   auto [n, exponent] = roundTo(x, M_LOG2E);
   Value r = fma(n, number(-kLn2Low), fma(n, number(-kLn2High), x));
-  return scaled(add(add(expTail(r), r), number(1)), exponent);
+  return scaledExp(r, exponent);
 }
 
 Value Formula::exp2(Value x) {
   x = clamp(x, -151.0f, 129.0f);
   auto [n, exponent] = roundTo(x, 1);
   Value r = mul(sub(x, n), number(M_LN2));
-  return scaled(add(add(expTail(r), r), number(1)), exponent);
+  return scaledExp(r, exponent);
 }
 
 Value Formula::expm1(Value x) {
   Value limited = clamp(x, -20.0f, 89.0f);
   auto [n, exponent] = roundTo(limited, M_LOG2E);
   Value r = fma(n, number(-kLn2Low), fma(n, number(-kLn2High), limited));
-  Value p = add(expTail(r), r);
+  Value p = fma(expSeries(r), mul(r, r), r);
   // 2^n p + (2^n - 1), halved: 2^128 is no float.
   Value half = power(subi(exponent, integer(1)));
   Value sum = fma(half, p, sub(half, number(0.5)));
@@ -192,9 +195,15 @@ Value Formula::log1p(Value x) {
 }
 
 Value Formula::tanh(Value x) {
-  Value limited = clamp(x, -10.0f, 10.0f);
-  Value t = expm1(add(limited, limited));
-  return div(t, add(t, number(2)));
+  Value z = mul(x, x);
+  Value p =
+      polynomial(z, {-5.70498872745E-3, 2.06390887954E-2, -5.37397155531E-2, 1.33314422036E-1, -3.33332819422E-1});
+  Value small = fma(mul(p, z), x, x);
+  Value magnitude = math::AbsFOp::create(b, x);
+  Value power = exp(add(magnitude, magnitude));
+  Value large = sub(number(1), div(number(2), add(power, number(1))));
+  large = math::CopySignOp::create(b, large, x);
+  return select(compare(arith::CmpFPredicate::OLT, magnitude, number(0.625)), small, large);
 }
 
 Value Formula::sine(Value x, bool cosine) {

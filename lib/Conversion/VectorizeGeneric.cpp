@@ -159,7 +159,7 @@ private:
       lanes = llvm::PowerOf2Ceil(*extent);
       return;
     }
-    int64_t limit = usesMath ? 1 : bodySize <= 6 ? 4 : 2;
+    int64_t limit = usesMath ? (bodySize <= 4 ? 2 : 1) : bodySize <= 6 ? 4 : 2;
     for (int64_t factor = limit; factor > 1; factor /= 2)
       if (*extent % (factor * target.lanes) == 0) {
         lanes = factor * target.lanes;

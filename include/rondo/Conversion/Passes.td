@@ -107,7 +107,8 @@ def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
   let options = [
     Option<"dtype", "dtype", "std::string", "\"f32\"", "element type of token arguments and outputs: f32, bf16 or f16">,
     ListOption<"dtypes", "dtypes", "std::string", "NAME=TYPE for single arguments and outputs">,
-    Option<"block", "block", "std::string", "\"\"", "name of the size that is split into column blocks">
+    Option<"block", "block", "std::string", "\"\"", "name of the size that is split into column blocks">,
+    Option<"keepEvery", "keep-every", "int64_t", "1", "chunks between the states that a backward kernel keeps">
   ];
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect", "::mlir::memref::MemRefDialect",
                            "::mlir::omp::OpenMPDialect", "::mlir::scf::SCFDialect", "::mlir::linalg::LinalgDialect"];

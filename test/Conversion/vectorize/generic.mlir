@@ -9,10 +9,10 @@
 // CHECK-LABEL: func @scale_rows
 // CHECK:         scf.for %{{.*}} = %c0 to %c64 step %c1 {
 // CHECK:           %[[G:.*]] = memref.load
-// CHECK:           scf.for %{{.*}} = %c0 to %c128 step %c8 {
+// CHECK:           scf.for %{{.*}} = %c0 to %c128 step %c16 {
 // CHECK-DAG:         %[[X:.*]] = vector.load
 // CHECK-DAG:         %[[E:.*]] = math.exp %[[G]] : f32
-// CHECK:             %[[B:.*]] = vector.broadcast %[[E]] : f32 to vector<8xf32>
+// CHECK:             %[[B:.*]] = vector.broadcast %[[E]] : f32 to vector<16xf32>
 // CHECK:             arith.mulf %[[X]], %[[B]] fastmath<contract>
 // CHECK:             vector.store
 func.func @scale_rows(%x: memref<64x128xf32>, %g: memref<64xf32>) {

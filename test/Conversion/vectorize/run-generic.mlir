@@ -1,6 +1,7 @@
 // REQUIRES: avx2
 // RUN: rondo-micro %s
 // RUN: rondo-micro --outline %s
+// RUN: rondo-micro --vector-width=512 %s
 
 // Elementwise operations and reductions against upstream's scalar loops; guard zones tell of writes outside.
 
