@@ -122,6 +122,18 @@ static Dim costOf(const Phase &phase) {
   return Dim(2 * (reads + writes)) * rows * cols + Dim(reads * writes) * Dim::name("C") * (rows + cols);
 }
 
+/// Bytes of the states of one head, all of which the backward pass keeps before every chunk.
+static Dim savedBytesOf(const Signature &signature) {
+  Dim bytes;
+  for (const Operand &state : signature.states) {
+    Dim size = sizeof(float);
+    for (const Dim &dim : state.dims)
+      size = size * dim;
+    bytes = bytes + size;
+  }
+  return bytes;
+}
+
 //===----------------------------------------------------------------------===//
 // Printing
 //===----------------------------------------------------------------------===//
@@ -166,6 +178,10 @@ static void printText(const Signature &signature, MixerOp mixer, const Structure
       }
     }
   }
+  os << "  backward: keeps the states before every chunk of C tokens, " << savedBytesOf(signature).str()
+     << " bytes a head and chunk (divide by C for a token's),\n"
+     << "    and computes everything inside a chunk again; about three times the operations above, and once more those "
+        "that change states\n";
   os.flush();
   // After the text, so that the two do not mix.
   structure.remarkSequential();
@@ -209,7 +225,10 @@ static json::Value toJson(const Signature &signature, MixerOp mixer, const Struc
                       {"outputs", operands(signature.outputs)},
                       {"states", operands(signature.states)},
                       {"sizes", strings(signature.sizes)},
-                      {"phases", std::move(phases)}};
+                      {"phases", std::move(phases)},
+                      {"backward", json::Object{{"keeps", "states before every chunk"},
+                                                {"bytes_per_head_and_chunk", savedBytesOf(signature).str()},
+                                                {"computes_again", "everything inside a chunk"}}}};
 }
 
 int explain(const Options &options) {
