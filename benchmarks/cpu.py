@@ -4,7 +4,8 @@
   scripts/build.sh --target rondoc && python3 benchmarks/cpu.py > benchmarks/latest.md
 
 Shares are of the multiply-add peak measured in the same run. Needs rondoc, clang-22 and Python; about ten minutes. `--quick`
-takes T = 1024 and leaves out the long sequences. `--only NAME` runs one section: throughput, sequential, length, latency.
+takes T = 1024 and leaves out the long sequences. `--only NAME` runs one section: throughput, sequential, backward, length,
+latency.
 """
 import argparse
 import json
@@ -142,6 +143,25 @@ def sequential(bench, tokens):
           ["mixer", "K = V", "chunk ms", "token ms", "ratio"], rows)
 
 
+def backward(bench, tokens):
+    rows, size = [], 128
+    for title, name, _, kinds in CASES:
+        inputs = bench.inputs(name, size, tokens, HEADS, kinds)
+        output = bench.signature(name)["outputs"][0]["name"]
+        cotangent = os.path.join(bench.folder, "cotangent.npy")
+        npy.make(cotangent, f"1,{tokens},{HEADS},{size}")
+        forward = bench.run(name, inputs, "--time", "--threads=1")
+        both = bench.run(name, inputs, "--time", "--threads=1", "--verbose", "--grad", f"{output}={cotangent}")
+        os.remove(cotangent)
+        bench.forget()
+        if forward and both:
+            saved = both["saved_bytes"]
+            rows.append([title, f"{forward['median_ms']:.1f}", f"{both['median_ms']:.1f}",
+                         f"{both['median_ms'] / forward['median_ms']:.2f}", f"{saved / 2**20:.1f}", f"{saved / tokens / HEADS:.0f}"])
+    table(f"Backward, K = V = {size}, T = {tokens}, H = {HEADS}, one thread",
+          ["mixer", "forward ms", "backward ms", "ratio", "saved states MiB", "bytes a token and head"], rows)
+
+
 def length(bench, longest):
     rows = []
     _, name, _, kinds = CASES[-1]
@@ -177,7 +197,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rondoc", default=os.path.join(ROOT, "build/bin/rondoc"))
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", choices=["throughput", "sequential", "length", "latency"])
+    parser.add_argument("--only", choices=["throughput", "sequential", "backward", "length", "latency"])
     options = parser.parse_args()
     tokens = 1024 if options.quick else 4096
     with tempfile.TemporaryDirectory() as folder:
@@ -187,6 +207,7 @@ def main():
         sections = {
             "throughput": lambda: throughput(bench, peak, tokens),
             "sequential": lambda: sequential(bench, tokens),
+            "backward": lambda: backward(bench, tokens),
             "length": lambda: length(bench, 4096 if options.quick else 65536),
             "latency": lambda: latency(bench),
         }
