@@ -23,22 +23,30 @@ using namespace rondo;
 namespace {
 class BackwardBuilder : KernelBuilder {
 public:
-  BackwardBuilder(func::FuncOp forward, func::FuncOp backward) : KernelBuilder(backward, ""), forward(forward) {}
+  BackwardBuilder(func::FuncOp forward, func::FuncOp backward, int64_t keepEvery)
+      : KernelBuilder(backward, ""), forward(forward), keepEvery(keepEvery) {}
   LogicalResult collectArrays(const ElementTypes &types);
   void build();
 
 private:
   void buildHeads(Value item);
   void buildHead(const HeadIndex &head);
+  /// Advances the states by one chunk.
+  void advance(const HeadIndex &head, Value chunk, MutableArrayRef<Value> carried, ArrayRef<Value> params);
   void sweepForward(const HeadIndex &head, ArrayRef<Value> params);
-  void buildChunk(const HeadIndex &head, Value chunk, MutableArrayRef<Value> carried, ArrayRef<Value> params);
+  /// All chunks of a group, computing the states between from the one that is kept.
+  void buildGroup(const HeadIndex &head, Value group, MutableArrayRef<Value> carried, ArrayRef<Value> params);
+  /// `before` gives the buffer of state i before the chunk.
+  void buildChunk(const HeadIndex &head, Value chunk, llvm::function_ref<Value(unsigned)> before,
+                  MutableArrayRef<Value> carried, ArrayRef<Value> params);
   Value countOf(Value start);
   /// True for the first of the heads (and batch entries) that share an array's entry.
   Value isFirst(const KernelArray &array, const HeadIndex &head);
-  /// The states before a chunk, [B, H, chunks, ...].
-  Value savedState(unsigned state, const HeadIndex &head, Value chunk);
+  /// A kept state, [B, H, groups, ...].
+  Value savedState(unsigned state, const HeadIndex &head, Value group);
 
   func::FuncOp forward;
+  int64_t keepEvery;
   SmallVector<KernelArray> inputs, cotangents, gradients, states;
   SmallVector<Value> finalCotangents, saved, initialGradients;
   Value initialMask, finalMask;
@@ -88,6 +96,7 @@ void BackwardBuilder::build() {
   }
   func::FuncOp kernel = createKernel("_kernel", types, /*numMasks=*/3, signatures);
   kernel->setAttr("rondo.backward", b.getUnitAttr());
+  kernel->setAttr("rondo.keep_every", b.getI64IntegerAttr(keepEvery));
   unsigned next = 0;
   for (SmallVector<KernelArray> *list : {&inputs, &cotangents, &gradients})
     for (KernelArray &array : *list)
@@ -137,8 +146,8 @@ Value BackwardBuilder::isFirst(const KernelArray &array, const HeadIndex &head) 
   return arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, position, index(0));
 }
 
-Value BackwardBuilder::savedState(unsigned state, const HeadIndex &head, Value chunk) {
-  SmallVector<OpFoldResult> offsets = {head.batch, head.head, chunk}, sizes(3, b.getIndexAttr(1));
+Value BackwardBuilder::savedState(unsigned state, const HeadIndex &head, Value group) {
+  SmallVector<OpFoldResult> offsets = {head.batch, head.head, group}, sizes(3, b.getIndexAttr(1));
   for (int64_t size : states[state].sizes) {
     offsets.push_back(b.getIndexAttr(0));
     sizes.push_back(b.getIndexAttr(size));
@@ -166,36 +175,26 @@ void BackwardBuilder::buildHead(const HeadIndex &head) {
   SmallVector<Value> carried;
   for (unsigned i = 0, e = states.size(); i < e; ++i)
     carried.push_back(loadState(states[i], finalCotangents[i], head, bit(finalMask, i), 0.0));
-  auto loop = scf::ForOp::create(b, loc, index(0), chunks, index(1), carried);
+  Value groups = arith::CeilDivUIOp::create(b, loc, chunks, index(keepEvery));
+  auto loop = scf::ForOp::create(b, loc, index(0), groups, index(1), carried);
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    Value chunk = sub(sub(chunks, index(1)), loop.getInductionVar());
+    Value group = sub(sub(groups, index(1)), loop.getInductionVar());
     SmallVector<Value> values(loop.getRegionIterArgs());
-    buildChunk(head, chunk, values, params);
+    if (keepEvery == 1)
+      buildChunk(head, group, [&](unsigned i) { return savedState(i, head, group); }, values, params);
+    else
+      buildGroup(head, group, values, params);
     scf::YieldOp::create(b, loc, values);
   }
   for (unsigned i = 0, e = states.size(); i < e; ++i)
     convert(toBuffer(loop.getResult(i)), slice(states[i], initialGradients[i], head, {}));
 }
 
-/// Keeps the states before every chunk.
-void BackwardBuilder::sweepForward(const HeadIndex &head, ArrayRef<Value> params) {
-  SmallVector<Value> carried;
-  unsigned firstState = forward.getNumArguments() - states.size();
-  for (unsigned i = 0, e = states.size(); i < e; ++i) {
-    auto init = forward.getArgAttrOfType<FloatAttr>(firstState + i, "rondo.init");
-    carried.push_back(
-        loadState(states[i], states[i].memref, head, bit(initialMask, i), init ? init.getValueAsDouble() : 0.0));
-  }
-  auto loop = scf::ForOp::create(b, loc, index(0), chunks, index(1), carried);
-  OpBuilder::InsertionGuard guard(b);
-  b.setInsertionPointToStart(loop.getBody());
-  Value chunk = loop.getInductionVar(), start = mul(chunk, index(chunkSize)), count = countOf(start);
-  SmallVector<Value> values(loop.getRegionIterArgs());
-  for (unsigned i = 0, e = states.size(); i < e; ++i)
-    convert(toBuffer(values[i]), savedState(i, head, chunk));
-
+void BackwardBuilder::advance(const HeadIndex &head, Value chunk, MutableArrayRef<Value> carried,
+                              ArrayRef<Value> params) {
+  Value start = mul(chunk, index(chunkSize)), count = countOf(start);
   Operation *results = forward.getBody().front().getTerminator();
   OperandRange next = results->getOperands().take_back(states.size());
   IRMapping mapping;
@@ -210,16 +209,82 @@ void BackwardBuilder::sweepForward(const HeadIndex &head, ArrayRef<Value> params
       mapping.map(target, loadRows(array, head, start, count, /*repeatLast=*/true));
     }
   }
-  for (Value state : values)
+  for (Value state : carried)
     mapping.map(forward.getArgument(argument++), state);
   llvm::SmallPtrSet<Operation *, 32> done;
   cloneNeeded(next, mapping, done);
-  carry(llvm::map_to_vector(next, [&](Value value) { return mapping.lookup(value); }), values);
+  carry(llvm::map_to_vector(next, [&](Value value) { return mapping.lookup(value); }), carried);
+}
+
+/// Keeps the states before every chunk, or before every n-th.
+void BackwardBuilder::sweepForward(const HeadIndex &head, ArrayRef<Value> params) {
+  SmallVector<Value> carried;
+  unsigned firstState = forward.getNumArguments() - states.size();
+  for (unsigned i = 0, e = states.size(); i < e; ++i) {
+    auto init = forward.getArgAttrOfType<FloatAttr>(firstState + i, "rondo.init");
+    carried.push_back(
+        loadState(states[i], states[i].memref, head, bit(initialMask, i), init ? init.getValueAsDouble() : 0.0));
+  }
+  auto loop = scf::ForOp::create(b, loc, index(0), chunks, index(1), carried);
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPointToStart(loop.getBody());
+  Value chunk = loop.getInductionVar();
+  SmallVector<Value> values(loop.getRegionIterArgs());
+  auto keep = [&](Value group) {
+    for (unsigned i = 0, e = states.size(); i < e; ++i)
+      convert(toBuffer(values[i]), savedState(i, head, group));
+  };
+  if (keepEvery == 1) {
+    keep(chunk);
+  } else {
+    Value rest = arith::RemUIOp::create(b, loc, chunk, index(keepEvery));
+    Value isKept = arith::CmpIOp::create(b, loc, arith::CmpIPredicate::eq, rest, index(0));
+    scf::IfOp::create(b, loc, isKept, [&](OpBuilder &, Location) {
+      keep(arith::DivUIOp::create(b, loc, chunk, index(keepEvery)));
+      scf::YieldOp::create(b, loc);
+    });
+  }
+  advance(head, chunk, values, params);
   scf::YieldOp::create(b, loc, values);
 }
 
-void BackwardBuilder::buildChunk(const HeadIndex &head, Value chunk, MutableArrayRef<Value> carried,
+void BackwardBuilder::buildGroup(const HeadIndex &head, Value group, MutableArrayRef<Value> carried,
                                  ArrayRef<Value> params) {
+  Value start = mul(group, index(keepEvery));
+  Value size = arith::MinUIOp::create(b, loc, index(keepEvery), sub(chunks, start));
+  SmallVector<Value> between, values;
+  for (auto [i, state] : llvm::enumerate(states)) {
+    SmallVector<int64_t> shape = {keepEvery};
+    llvm::append_range(shape, state.sizes);
+    between.push_back(allocate(shape));
+    Value buffer = allocate(state.sizes);
+    convert(savedState(i, head, group), buffer);
+    values.push_back(toTensor(buffer, /*writable=*/true));
+  }
+  auto forwards = scf::ForOp::create(b, loc, index(0), size, index(1), values);
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(forwards.getBody());
+    SmallVector<Value> next(forwards.getRegionIterArgs());
+    for (unsigned i = 0, e = states.size(); i < e; ++i)
+      convert(toBuffer(next[i]), row(between[i], forwards.getInductionVar()));
+    advance(head, add(start, forwards.getInductionVar()), next, params);
+    scf::YieldOp::create(b, loc, next);
+  }
+  auto backwards = scf::ForOp::create(b, loc, index(0), size, index(1), ValueRange(carried));
+  {
+    OpBuilder::InsertionGuard guard(b);
+    b.setInsertionPointToStart(backwards.getBody());
+    Value position = sub(sub(size, index(1)), backwards.getInductionVar());
+    SmallVector<Value> next(backwards.getRegionIterArgs());
+    buildChunk(head, add(start, position), [&](unsigned i) { return row(between[i], position); }, next, params);
+    scf::YieldOp::create(b, loc, next);
+  }
+  llvm::copy(backwards.getResults(), carried.begin());
+}
+
+void BackwardBuilder::buildChunk(const HeadIndex &head, Value chunk, llvm::function_ref<Value(unsigned)> before,
+                                 MutableArrayRef<Value> carried, ArrayRef<Value> params) {
   Value start = mul(chunk, index(chunkSize)), count = countOf(start);
   IRMapping mapping;
   mapping.map(body.getArgument(0), count);
@@ -235,7 +300,7 @@ void BackwardBuilder::buildChunk(const HeadIndex &head, Value chunk, MutableArra
   }
   for (unsigned i = 0, e = states.size(); i < e; ++i) {
     Value buffer = allocate(states[i].sizes);
-    convert(savedState(i, head, chunk), buffer);
+    convert(before(i), buffer);
     mapping.map(body.getArgument(argument++), toTensor(buffer, /*writable=*/true));
   }
   for (KernelArray &array : cotangents)
@@ -266,8 +331,9 @@ void BackwardBuilder::buildChunk(const HeadIndex &head, Value chunk, MutableArra
   carry(llvm::map_to_vector(next, [&](Value value) { return mapping.lookup(value); }), carried);
 }
 
-LogicalResult rondo::buildBackwardKernel(func::FuncOp forward, func::FuncOp backward, const ElementTypes &types) {
-  BackwardBuilder builder(forward, backward);
+LogicalResult rondo::buildBackwardKernel(func::FuncOp forward, func::FuncOp backward, const ElementTypes &types,
+                                         int64_t keepEvery) {
+  BackwardBuilder builder(forward, backward, keepEvery);
   if (failed(builder.collectArrays(types)))
     return failure();
   builder.build();

@@ -205,7 +205,7 @@ public:
     for (func::FuncOp body : bodies) {
       // The forward body is also what the backward kernel begins with.
       if (auto backward = getOperation().lookupSymbol<func::FuncOp>((body.getSymName() + "_backward").str())) {
-        if (failed(buildBackwardKernel(body, backward, types)))
+        if (failed(buildBackwardKernel(body, backward, types, keepEvery)))
           return signalPassFailure();
         backward.erase();
       }

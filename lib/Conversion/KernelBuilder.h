@@ -46,6 +46,9 @@ struct ElementTypes {
   llvm::StringMap<mlir::Type> byName;
 };
 
+/// Gives a thread its place in the scratch of a step kernel.
+inline constexpr llvm::StringLiteral kThreadNumber = "omp_get_thread_num";
+
 class KernelBuilder {
 public:
   KernelBuilder(mlir::func::FuncOp body, llvm::StringRef block)
@@ -76,8 +79,8 @@ protected:
   /// Makes the function, with the arrays' memrefs and then `numMasks` i64 as its arguments.
   mlir::func::FuncOp createKernel(llvm::StringRef suffix, llvm::ArrayRef<mlir::Type> arrays, unsigned numMasks,
                                   llvm::ArrayRef<mlir::Attribute> signatures);
-  /// omp.parallel { omp.wsloop over the items }; a number of threads of 0 leaves the choice to the OpenMP runtime. Where
-  /// `isWorthwhile` is false at run time the calling thread does it all.
+  /// omp.parallel { omp.wsloop over the items }; a number of threads of 0 leaves the choice to the OpenMP runtime.
+  /// Where `isWorthwhile` is false at run time the calling thread does it all.
   void buildParallelLoop(Value threads, Value items, llvm::function_ref<void(Value)> buildItem,
                          Value isWorthwhile = {});
 
@@ -97,8 +100,8 @@ protected:
   llvm::SmallVector<Value> loadParams(llvm::ArrayRef<KernelArray> arrays, const HeadIndex &head);
   /// A state of one head: the caller's when `given`, else `init`.
   Value loadState(const KernelArray &array, Value memref, const HeadIndex &head, Value given, double init);
-  /// Asks the cache for one token's row, which the next chunk will need: the rows of a head lie far apart, and the hardware
-  /// does not foresee them. Tokens after the last one stand for the last.
+  /// Asks the cache for one token's row, which the next chunk will need: the rows of a head lie far apart, and the
+  /// hardware does not foresee them. Tokens after the last one stand for the last.
   void prefetchRow(const KernelArray &array, const HeadIndex &head, Value token, bool isWrite);
   /// Rows start .. start+count-1 as a tensor of C rows; the others repeat the last row, or are zero.
   Value loadRows(const KernelArray &array, const HeadIndex &head, Value start, Value count, bool repeatLast);
@@ -115,9 +118,10 @@ protected:
   int64_t chunkSize = 0;
 };
 
-/// Builds `<name>_backward_kernel` from a chunk body and its derivative (BuildBackwardKernel.cpp).
+/// Builds `<name>_backward_kernel` from a chunk body and its derivative (BuildBackwardKernel.cpp). The states before
+/// every `keepEvery`-th chunk are kept from the forward sweep.
 mlir::LogicalResult buildBackwardKernel(mlir::func::FuncOp forward, mlir::func::FuncOp backward,
-                                        const ElementTypes &types);
+                                        const ElementTypes &types, int64_t keepEvery);
 
 /// Builds `<name>_kernel` from the body of one token (BuildStepKernel.cpp).
 mlir::LogicalResult buildStepKernel(mlir::func::FuncOp body, const ElementTypes &types);

@@ -123,6 +123,7 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
   for (const auto &[name, type] : options.dtypes)
     cpu.dtypes.push_back(name + "=" + type);
   cpu.vectorBits = target.vectorBits();
+  cpu.keepEvery = std::max<int64_t>(1, options.keepEvery);
   if (failed(runPasses("linalg", [&](PassManager &manager) { buildBufferizePipeline(manager, cpu); })))
     return failure();
   if (stage == Stage::linalg)

@@ -1,5 +1,6 @@
 //===- Run.cpp - `rondoc run`: a mixer on arrays --------------------------------------------------------*- C++ -*-===//
 
+#include "rondo/Analysis/Structure.h"
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
 #include "rondo/Driver/Shards.h"
@@ -8,6 +9,7 @@
 #include "llvm/Support/Format.h"
 #include <chrono>
 #include <cmath>
+#include <unistd.h>
 
 using namespace mlir;
 using namespace llvm;
@@ -110,11 +112,51 @@ static LogicalResult runInterpreter(MixerOp mixer, const Problem &problem, const
   return runOnce(backward, arrays.inputGradients, arrays.initialStateGradients, options.time);
 }
 
+/// Splits the time axis when batch x heads leave at least two thirds of the threads idle and columns cannot be split:
+/// every token is then computed twice, once for the summaries.
+static int64_t chooseShards(MixerOp mixer, const Problem &problem, int64_t threads) {
+  constexpr int64_t kShortestShard = 1024;
+  int64_t items = problem.batch * problem.heads;
+  if (items == 0 || threads < 3 * items || !Structure(mixer).getFreeSizes().empty())
+    return 0;
+  int64_t shards = std::min(threads / items, problem.time / kShortestShard);
+  return shards >= 3 ? shards : 0;
+}
+
+/// How many chunks apart the backward kernel should keep states, so that they take at most a quarter of the free
+/// memory.
+static int64_t chooseKeepEvery(const Signature &signature, const Problem &problem, const Options &options) {
+  constexpr int64_t kUsualChunk = 64, kMost = 64;
+  int64_t chunks = divideCeil(problem.time, options.chunk ? options.chunk : kUsualChunk), bytes = 0;
+  for (const Operand &state : signature.states) {
+    int64_t elements = 1;
+    for (int64_t size : problem.shape(state))
+      elements *= size;
+    bytes += elements * chunks * int64_t(sizeof(float));
+  }
+  int64_t quarter = std::max<int64_t>(1, sysconf(_SC_AVPHYS_PAGES) / 4 * sysconf(_SC_PAGESIZE));
+  return std::clamp<int64_t>(divideCeil(bytes, quarter), 1, kMost);
+}
+
 static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &signature, const Problem &problem,
-                            const Options &options, GradientArrays &arrays, Stopwatch &stopwatch) {
+                            const Options &given, GradientArrays &arrays, Stopwatch &stopwatch) {
+  Options options = given;
   if (options.step)
     return runStep(source, mixer, signature, problem, options, arrays.forward, stopwatch);
+  if (options.hasCotangents() && !options.keepEvery)
+    options.keepEvery = chooseKeepEvery(signature, problem, options);
   int64_t threads = getThreads(options);
+  std::unique_ptr<ShardedMixer> sharded;
+  if (!options.shards && !options.hasCotangents() && !options.sequential)
+    options.shards = chooseShards(mixer, problem, threads);
+  if (options.shards) {
+    // Asked for, an error; chosen here, a mixer that has no summary runs in one piece.
+    sharded = ShardedMixer::create(problem.sizes, options, stopwatch, /*isQuiet=*/!given.shards);
+    if (!sharded && given.shards)
+      return failure();
+    if (!sharded)
+      options.shards = 0;
+  }
   std::unique_ptr<Engine> engine =
       createEngine(source, mixer, {problem.sizes, problem.batch * problem.heads, threads, options.hasCotangents()},
                    options, stopwatch);
@@ -139,8 +181,7 @@ static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &sign
       arrays.forward.outputs[output.name] = allocate(output);
     for (const Operand &state : signature.states)
       arrays.forward.finalStates[state.name] = allocate(state);
-    std::unique_ptr<ShardedMixer> sharded = ShardedMixer::create(problem.sizes, options, stopwatch);
-    if (!sharded || failed(sharded->run(signature, problem, options, *engine, arrays.forward)))
+    if (failed(sharded->run(signature, problem, options, *engine, arrays.forward)))
       return failure();
     stopwatch.lap("run");
     if (options.time)

@@ -182,11 +182,14 @@ ShardedMixer::ShardedMixer(std::unique_ptr<Source> source, MixerOp summary)
     : source(std::move(source)), algebra(summary), summarySignature(summary) {}
 
 std::unique_ptr<ShardedMixer> ShardedMixer::create(const StringMap<int64_t> &sizes, const Options &options,
-                                                   Stopwatch &stopwatch) {
+                                                   Stopwatch &stopwatch, bool isQuiet) {
   std::unique_ptr<Source> source = Source::load(options);
   MixerOp mixer = source ? source->keepMixer(options) : MixerOp();
   if (!mixer)
     return nullptr;
+  std::optional<ScopedDiagnosticHandler> quiet;
+  if (isQuiet)
+    quiet.emplace(&source->getContext(), [](Diagnostic &) { return success(); });
   PassManager manager(&source->getContext(), ModuleOp::getOperationName());
   manager.addNestedPass<MixerOp>(createRondoRaiseUpdates());
   manager.addNestedPass<MixerOp>(createRondoSummarize());

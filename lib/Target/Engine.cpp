@@ -15,6 +15,7 @@
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
 #include <chrono>
+#include <thread>
 
 using namespace mlir;
 using namespace rondo;
@@ -63,7 +64,9 @@ std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
       return attr ? attr.getInt() : 0;
     };
     kernel.chunk = integer("rondo.chunk");
+    kernel.keepEvery = std::max<int64_t>(1, integer("rondo.keep_every"));
     kernel.scratchBytes = integer("rondo.scratch_bytes");
+    kernel.callerScratchBytes = integer("rondo.caller_scratch_bytes");
     kernel.isStep = op.hasAttr("rondo.step");
     if (auto block = op.getAttrOfType<StringAttr>("rondo.block"))
       kernel.block = block.str();
@@ -483,14 +486,14 @@ llvm::Expected<KernelCall> Engine::prepareBackward(StringRef kernel, ArrayRef<Ar
   for (auto [description, array] : llvm::zip(info->gradients, gradients))
     if (llvm::Error failed = list.addInput(description, array))
       return std::move(failed);
-  int64_t initialMask = 0, finalMask = 0, numChunks = llvm::divideCeil(first[1], info->chunk);
+  int64_t initialMask = 0, finalMask = 0, numKept = llvm::divideCeil(first[1], info->chunk * info->keepEvery);
   for (auto [i, description] : llvm::enumerate(info->states)) {
     initialMask |= int64_t(states[i].initial.has_value()) << i;
     finalMask |= int64_t(states[i].finalCotangent.has_value()) << i;
     for (const std::optional<Array> *array : {&states[i].initial, &states[i].finalCotangent})
       if (llvm::Error failed = list.addState(description, *array))
         return std::move(failed);
-    SmallVector<int64_t> shape = {first[0], first[2], numChunks};
+    SmallVector<int64_t> shape = {first[0], first[2], numKept};
     llvm::append_range(shape, description.sizes);
     SmallVector<int64_t> strides(shape.size(), 1);
     for (int64_t axis = int64_t(shape.size()) - 2; axis >= 0; --axis)
@@ -535,9 +538,14 @@ llvm::Expected<KernelCall> Engine::prepareStep(StringRef kernel, ArrayRef<Array>
     if (llvm::Error failed = list.addHistory(description, states[i].history))
       return std::move(failed);
   }
+  KernelCall call;
+  if (threads == 0 && info->callerScratchBytes)
+    threads = std::max(1u, std::thread::hardware_concurrency());
+  int64_t scratchBytes = info->callerScratchBytes * threads;
+  call.saved.emplace_back(new float[llvm::divideCeil(scratchBytes, sizeof(float))]);
+  list.addBuffer(call.saved.back().get(), {scratchBytes}, {1});
   list.addWords(historyMask);
   list.addWords(threads);
-  KernelCall call;
   call.entry = entries.lookup(kernel);
   call.arguments = std::move(list.arguments);
   call.storage = std::move(list.storage);

@@ -41,6 +41,8 @@ void rondo::buildToChunkPipeline(OpPassManager &pm, const CpuPipelineOptions &op
   derive.chunk = options.chunk;
   derive.form = options.form;
   pm.addPass(createRondoDerive(derive));
+  if (options.gradients)
+    pm.addPass(createRondoDifferentiate());
 }
 
 void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &options) {
@@ -54,6 +56,7 @@ void rondo::buildBufferizePipeline(OpPassManager &pm, const CpuPipelineOptions &
   kernel.dtype = options.dtype;
   kernel.dtypes.assign(options.dtypes.begin(), options.dtypes.end());
   kernel.block = options.block;
+  kernel.keepEvery = options.keepEvery;
   pm.addPass(createRondoBuildKernel(kernel));
   OpPassManager &function = pm.nest<func::FuncOp>();
   function.addPass(createRondoFuseElementwise());

@@ -91,6 +91,12 @@ void addForm(CLI::App *command, Options &options, bool hasStep = true) {
             "shards of --form=summary (default: 2)")
         ->check(CLI::Range(int64_t(1), int64_t(4096)))
         ->type_name("N");
+  command
+      ->add_option("--keep-every", options.keepEvery,
+                   "the backward kernel keeps the states before every N-th chunk and computes those between again "
+                   "(default: 1, or more where memory is short)")
+      ->check(CLI::Range(int64_t(1), int64_t(64)))
+      ->type_name("N");
   command->add_option("--chunk", options.chunk, "tokens in a chunk (default: the compiler's choice)")
       ->check(CLI::Range(int64_t(1), int64_t(4096)))
       ->type_name("N");

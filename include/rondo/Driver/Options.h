@@ -44,6 +44,8 @@ struct Options {
   std::optional<double> tolerance;
   /// `check`: gradients instead of outputs.
   bool gradients = false;
+  /// Chunks between the states that a backward kernel keeps; 0: as few as memory asks for.
+  int64_t keepEvery = 0;
 
   // What to do around a run.
   int64_t threads = 0;

@@ -51,9 +51,9 @@ private:
 /// A mixer with its summary, compiled.
 class ShardedMixer {
 public:
-  /// Null after an error, which has been printed.
+  /// Null after an error, which has been printed unless `isQuiet`.
   static std::unique_ptr<ShardedMixer> create(const llvm::StringMap<int64_t> &sizes, const Options &options,
-                                              Stopwatch &stopwatch);
+                                              Stopwatch &stopwatch, bool isQuiet = false);
   /// Runs `forward`, the mixer's own kernel, in `options.shards` shards. Outputs and final states in `arrays` are
   /// filled.
   mlir::LogicalResult run(const Signature &signature, const Problem &problem, const Options &options, Engine &forward,

@@ -76,10 +76,14 @@ struct KernelInfo {
   /// A backward kernel has the cotangents of the outputs for outputs, and gradients as well.
   std::vector<ArrayInfo> inputs, outputs, gradients, states;
   int64_t chunk = 0;
+  /// Of a backward kernel: chunks between the states that it keeps.
+  int64_t keepEvery = 1;
   /// Whether it updates states in place, token by token.
   bool isStep = false;
   /// Bytes of local memory a thread.
   int64_t scratchBytes = 0;
+  /// The same where a step kernel has it from its caller; 0 where it is on the stack.
+  int64_t callerScratchBytes = 0;
   /// The size that is split into column blocks, or empty.
   std::string block;
 };
@@ -133,7 +137,7 @@ private:
   std::vector<void *> arguments;
   /// What `arguments` points to.
   std::vector<std::unique_ptr<int64_t[]>> storage;
-  /// States at chunk boundaries.
+  /// States at chunk boundaries, or scratch.
   std::vector<std::unique_ptr<float[]>> saved;
   int64_t savedBytes = 0;
 };
@@ -159,7 +163,7 @@ public:
                                              llvm::ArrayRef<Array> cotangents, llvm::ArrayRef<Array> gradients,
                                              llvm::ArrayRef<StateGradientArrays> states, int64_t threads = 0) const;
 
-  /// The same for a step kernel (`<mixer>_step_kernel`).
+  /// The same for a step kernel (`<mixer>_step_kernel`). The call owns its scratch when that is not on the stack.
   llvm::Expected<KernelCall> prepareStep(llvm::StringRef kernel, llvm::ArrayRef<Array> inputs,
                                          llvm::ArrayRef<Array> outputs, llvm::ArrayRef<StepStateArrays> states,
                                          int64_t threads = 0) const;

@@ -23,6 +23,10 @@ struct CpuPipelineOptions : public mlir::PassPipelineOptions<CpuPipelineOptions>
   ListOption<std::string> dtypes{*this, "dtypes", llvm::cl::desc("NAME=TYPE for single arguments")};
   Option<std::string> block{*this, "block", llvm::cl::desc("size that is split into column blocks"),
                             llvm::cl::init("")};
+  Option<bool> gradients{*this, "gradients", llvm::cl::desc("also the backward kernel"), llvm::cl::init(false)};
+  Option<int64_t> keepEvery{*this, "keep-every",
+                            llvm::cl::desc("chunks between the states that the backward kernel keeps"),
+                            llvm::cl::init(1)};
   Option<unsigned> vectorBits{*this, "vector-bits", llvm::cl::desc("bits of a vector register"), llvm::cl::init(512)};
 };
 
