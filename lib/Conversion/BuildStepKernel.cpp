@@ -28,6 +28,7 @@ public:
   void build();
 
 private:
+  void declareThreadNumber();
   Value isWorthThreads(Value items, Value threads);
   void buildHead(Value item);
   void buildToken(const HeadIndex &head, Value token, MutableArrayRef<Value> carried);
@@ -59,6 +60,9 @@ void StepBuilder::build() {
     add(array, "state");
     types.push_back(memrefType(array, array.leading() + 1));
   }
+  // The caller's scratch, for `rondo-plan-scratch`.
+  types.push_back(MemRefType::get({ShapedType::kDynamic}, b.getI8Type()));
+  declareThreadNumber();
   func::FuncOp kernel = createKernel("_kernel", types, /*numMasks=*/2, signatures);
   kernel->setAttr("rondo.step", b.getUnitAttr());
   unsigned next = 0;
@@ -68,6 +72,7 @@ void StepBuilder::build() {
       if (list == &states)
         histories.push_back(kernel.getArgument(next++));
     }
+  ++next; // the scratch
   historyMask = kernel.getArgument(next++);
   Value threads = kernel.getArgument(next++);
 
@@ -77,6 +82,16 @@ void StepBuilder::build() {
   Value items = mul(dim(first, 0), heads);
   buildParallelLoop(threads, items, [&](Value item) { buildHead(item); }, isWorthThreads(items, threads));
   func::ReturnOp::create(b, loc);
+}
+
+/// A function of OpenMP; `rondo-plan-scratch` calls it but may not add to the module.
+void StepBuilder::declareThreadNumber() {
+  auto module = body->getParentOfType<ModuleOp>();
+  if (module.lookupSymbol(kThreadNumber))
+    return;
+  auto function = func::FuncOp::create(loc, kThreadNumber, b.getFunctionType({}, b.getI32Type()));
+  function.setPrivate();
+  module.push_back(function);
 }
 
 Value StepBuilder::isWorthThreads(Value items, Value threads) {

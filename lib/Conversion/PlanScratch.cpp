@@ -1,6 +1,7 @@
 //===- PlanScratch.cpp - Local buffers to one arena a thread --------------------------------------------*- C++ -*-===//
 // C++ -*-===//
 
+#include "KernelBuilder.h"
 #include "rondo/Conversion/Passes.h"
 
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
@@ -23,8 +24,8 @@ namespace {
 /// Bytes between two buffers' starts are a multiple of a cache line (and of the widest vector).
 constexpr int64_t kAlignment = 64;
 
-/// What a step may take of a thread's stack, of which OpenMP gives 4 MiB and pthreads often 8 MiB.
-constexpr int64_t kMostStackBytes = 1 << 20;
+/// What a step may take of a thread's stack, which may be as small as 512 KiB.
+constexpr int64_t kMostStackBytes = 256 << 10;
 
 /// A local buffer: its life [begin, end] in the order of the operations, and its place in the arena.
 struct Buffer {
@@ -150,18 +151,30 @@ FailureOr<int64_t> PlanScratch::plan(omp::ParallelOp parallel) {
   OpBuilder b = OpBuilder::atBlockBegin(&entry);
   Location loc = parallel.getLoc();
   auto arenaType = MemRefType::get({total}, b.getI8Type());
-  bool onStack = getOperation()->hasAttr("rondo.step");
-  if (onStack && total > kMostStackBytes)
-    return parallel.emitError("a step needs ") << total << " bytes of the stack, more than " << kMostStackBytes;
-  Value arena = onStack ? memref::AllocaOp::create(b, loc, arenaType, b.getI64IntegerAttr(kAlignment)).getResult()
-                        : memref::AllocOp::create(b, loc, arenaType, b.getI64IntegerAttr(kAlignment)).getResult();
+  IntegerAttr alignment = b.getI64IntegerAttr(kAlignment);
+  bool isStep = getOperation()->hasAttr("rondo.step");
+  Value arena, begin;
+  if (!isStep) {
+    arena = memref::AllocOp::create(b, loc, arenaType, alignment);
+  } else if (total <= kMostStackBytes) {
+    arena = memref::AllocaOp::create(b, loc, arenaType, alignment);
+  } else {
+    // The caller's scratch is the last argument before the two numbers.
+    arena = getOperation().getArgument(getOperation().getNumArguments() - 3);
+    Value thread = func::CallOp::create(b, loc, rondo::kThreadNumber, b.getI32Type(), ValueRange()).getResult(0);
+    thread = arith::IndexCastOp::create(b, loc, b.getIndexType(), thread);
+    begin = arith::MulIOp::create(b, loc, thread, arith::ConstantIndexOp::create(b, loc, total));
+    getOperation()->setAttr("rondo.caller_scratch_bytes", b.getI64IntegerAttr(total));
+  }
   for (Buffer &buffer : buffers) {
     Value offset = arith::ConstantIndexOp::create(b, buffer.alloc.getLoc(), buffer.offset);
+    if (begin)
+      offset = arith::AddIOp::create(b, buffer.alloc.getLoc(), begin, offset);
     Value view = memref::ViewOp::create(b, buffer.alloc.getLoc(), buffer.alloc.getType(), arena, offset, ValueRange());
     buffer.alloc->replaceAllUsesWith(ValueRange{view});
     buffer.alloc->erase();
   }
-  if (!onStack) {
+  if (!isStep) {
     b.setInsertionPoint(region.back().getTerminator());
     memref::DeallocOp::create(b, loc, arena);
   }

@@ -11,9 +11,9 @@ using namespace llvm;
 
 namespace rondo::driver {
 
-CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, int64_t chunk,
+CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, int64_t chunk, int64_t scratch,
                        const Options &options)
-    : signature(signature), sizes(sizes), chunk(chunk), source(sys::path::filename(options.file)) {
+    : signature(signature), sizes(sizes), chunk(chunk), scratch(scratch), source(sys::path::filename(options.file)) {
   auto add = [&](std::vector<CTensor> &tensors, const Operand &operand, const Twine &field, StringRef role) {
     CTensor tensor{field.str(), operand.name, role.str(), &operand, kernelType(operand, options), {}};
     for (const Dim &dim : operand.dims)
@@ -30,7 +30,10 @@ CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &siz
   }
   for (const Operand &argument : signature.arguments)
     add(backwardTensors, argument, "grad_" + argument.name, (roleOf(argument) + Twine("_GRADIENT")).str());
+  stepTensors = tensors;
   for (const Operand &state : signature.states) {
+    add(stepTensors, state, "state_" + state.name, "RONDO_STATE");
+    add(stepTensors, state, "history_" + state.name, "RONDO_HISTORY");
     add(tensors, state, "initial_" + state.name, "RONDO_INITIAL");
     add(tensors, state, "final_" + state.name, "RONDO_FINAL");
     add(backwardTensors, state, "initial_" + state.name, "RONDO_INITIAL");
@@ -45,14 +48,21 @@ static void printField(const CTensor &tensor, raw_ostream &os) {
     return;
   StringRef role = tensor.role;
   bool isGradient = role.ends_with("_GRADIENT");
-  bool written = role == "RONDO_OUTPUT" || role == "RONDO_FINAL" || isGradient;
-  os << "  " << (written ? "" : "const ") << "DLTensor *" << tensor.field << "; /**< " << tensor.operand->layout()
-     << " " << elementTypeName(tensor.type);
+  bool isHistory = role == "RONDO_HISTORY";
+  bool written =
+      role == "RONDO_OUTPUT" || role == "RONDO_FINAL" || role == "RONDO_STATE" || isHistory || isGradient;
+  std::string layout = tensor.operand->layout();
+  if (isHistory)
+    layout.insert(StringRef("[B, H").size(), ", T");
+  os << "  " << (written ? "" : "const ") << "DLTensor *" << tensor.field << "; /**< " << layout << " "
+     << elementTypeName(tensor.type);
   if (tensor.operand->grouped)
     os << (isGradient ? "; as many heads as " + tensor.name : "; may have fewer heads, a divisor of H");
   if (role == "RONDO_INITIAL")
     os << ", or NULL: starts at " << format("%g", tensor.operand->init);
-  if (role == "RONDO_FINAL" || role == "RONDO_INITIAL_GRADIENT")
+  if (role == "RONDO_STATE")
+    os << "; a sequence starts at " << format("%g", tensor.operand->init);
+  if (role == "RONDO_FINAL" || role == "RONDO_INITIAL_GRADIENT" || isHistory)
     os << ", or NULL: not wanted";
   if (role == "RONDO_FINAL_COTANGENT")
     os << ", or NULL: zero";
@@ -84,6 +94,30 @@ static void printBackward(const CInterface &interface, raw_ostream &os) {
         "Threads "
         "may call it\n * at the same time, each with its own workspace. */\n"
      << "rondo_status " << mixer << "_backward(const " << mixer << "_backward_args *args);\n\n";
+}
+
+static void printStep(const CInterface &interface, raw_ostream &os) {
+  const std::string &mixer = interface.signature.mixer;
+  os << "/**\n * The tensors of one step call, under the same rules: T new tokens (one, or a draft of several). `state_` "
+        "is the\n * state before the tokens and becomes the state after them. `history_` gets the state after each of "
+        "them: to take\n * back the last tokens of a draft, copy the right one to `state_`.\n */\n"
+     << "typedef struct " << mixer << "_step_args {\n";
+  for (const CTensor &tensor : interface.stepTensors)
+    printField(tensor, os);
+  if (interface.scratch)
+    os << "  void *scratch; /**< used during the call */\n"
+       << "  size_t scratch_bytes; /**< " << mixer
+       << "_step_scratch for each thread; with room for fewer there are fewer threads */\n";
+  os << "  int32_t threads; /**< over batch entries and heads, when there is enough to do; 0: as many as OpenMP gives "
+        "*/\n"
+     << "  int32_t check_nan; /**< not 0: look for NaN in every input and state first */\n"
+     << "} " << mixer << "_step_args;\n\n";
+  if (interface.scratch)
+    os << "enum { " << mixer << "_step_scratch = " << interface.scratch << " };\n\n";
+  os << "/** Decodes, token by token: the same numbers to the last bit in whatever parts the tokens come. Allocates no "
+        "memory.\n * When the result is not RONDO_OK, nothing has been written and `rondo_error_message` says why. "
+        "Threads may call it at\n * the same time, each with its own states. */\n"
+     << "rondo_status " << mixer << "_step(const " << mixer << "_step_args *args);\n\n";
 }
 
 void printHeader(const CInterface &interface, raw_ostream &os) {
@@ -118,6 +152,7 @@ void printHeader(const CInterface &interface, raw_ostream &os) {
      << " * `rondo_error_message` says why. Threads may call it at the same time. */\n"
      << "rondo_status " << mixer << "_forward(const " << mixer << "_args *args);\n\n";
   printBackward(interface, os);
+  printStep(interface, os);
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
 }
 
@@ -141,15 +176,16 @@ static void printTable(const CInterface &interface, ArrayRef<CTensor> tensors, S
      << tensors.size() << ", " << name << "_operands, " << chunk << "};\n\n";
 }
 
-/// A function up to the call of its kernel. `place` is a call that comes in between.
+/// A function up to the call of its kernel. `place` is a call that comes in between, `last` what the kernel gets after
+/// the tensors.
 static void printFunction(const CInterface &interface, ArrayRef<CTensor> tensors, StringRef name, StringRef kernel,
-                          StringRef place, raw_ostream &os) {
+                          StringRef place, StringRef last, StringRef lastTypes, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
   os << "void " << kernel << "(";
   for (size_t i = 0; i < tensors.size(); ++i)
     os << "rondo_descriptor *, ";
-  os << "int64_t, int64_t, int64_t);\n\n"
-     << "rondo_status " << mixer << "_" << name << "(const " << mixer << (name == "forward" ? "" : "_backward")
+  os << lastTypes << ");\n\n"
+     << "rondo_status " << mixer << "_" << name << "(const " << mixer << (name == "forward" ? "" : ("_" + name).str())
      << "_args *args) {\n  const DLTensor *tensors[] = {";
   interleaveComma(tensors, os,
                   [&](const CTensor &tensor) { os << (tensor.field.empty() ? "NULL" : "args->" + tensor.field); });
@@ -158,14 +194,15 @@ static void printFunction(const CInterface &interface, ArrayRef<CTensor> tensors
      << place << "  if (status == RONDO_OK)\n    " << kernel << "(";
   for (size_t i = 0; i < tensors.size(); ++i)
     os << "&d[" << i << "], ";
-  os << "masks.initial, masks.final, args->threads);\n";
+  os << last << ");\n";
 }
 
 void printWrapper(const CInterface &interface, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
   os << "#include \"rondo_runtime.h\"\n#include \"" << mixer << ".h\"\n#include <stdlib.h>\n\n";
+  constexpr StringLiteral kLast = "masks.initial, masks.final, args->threads", kTypes = "int64_t, int64_t, int64_t";
   printTable(interface, interface.tensors, "forward", 0, os);
-  printFunction(interface, interface.tensors, "forward", "_mlir_ciface_" + mixer + "_kernel", "", os);
+  printFunction(interface, interface.tensors, "forward", "_mlir_ciface_" + mixer + "_kernel", "", kLast, kTypes, os);
   os << "  return status;\n}\n\n";
 
   printTable(interface, interface.backwardTensors, "backward", interface.chunk, os);
@@ -175,8 +212,18 @@ void printWrapper(const CInterface &interface, raw_ostream &os) {
       interface, interface.backwardTensors, "backward", "_mlir_ciface_" + mixer + "_backward_kernel",
       "  void *owned = NULL;\n  if (status == RONDO_OK)\n"
       "    status = rondo_place_states(&backward_signature, args->workspace, args->workspace_bytes, d, &owned);\n",
-      os);
-  os << "  free(owned);\n  return status;\n}\n";
+      kLast, kTypes, os);
+  os << "  free(owned);\n  return status;\n}\n\n";
+
+  printTable(interface, interface.stepTensors, "step", 0, os);
+  std::string scratch = "  int64_t threads = args->threads;\n  rondo_descriptor scratch = {0};\n";
+  if (interface.scratch)
+    scratch += "  if (status == RONDO_OK)\n    status = rondo_place_scratch(&step_signature, args->scratch, "
+               "args->scratch_bytes, " +
+               mixer + "_step_scratch, &scratch, &threads);\n";
+  printFunction(interface, interface.stepTensors, "step", "_mlir_ciface_" + mixer + "_step_kernel", scratch,
+                "&scratch, masks.final, threads", "rondo_descriptor *, int64_t, int64_t", os);
+  os << "  return status;\n}\n";
 }
 
 } // namespace rondo::driver

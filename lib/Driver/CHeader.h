@@ -23,13 +23,16 @@ struct CTensor {
 struct CInterface {
   const Signature &signature;
   const llvm::StringMap<int64_t> &sizes;
-  std::vector<CTensor> tensors, backwardTensors;
+  std::vector<CTensor> tensors, backwardTensors, stepTensors;
   /// Tokens between two saved states of the backward kernel.
   int64_t chunk;
+  /// Bytes a thread that the step kernel needs of its caller's scratch.
+  int64_t scratch;
   /// The path of the source, for the comment at the top.
   std::string source;
 
-  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk, const Options &options);
+  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk,
+             int64_t scratch, const Options &options);
 };
 
 /// The header for users.

@@ -82,7 +82,7 @@ static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, Str
   if (compiler.empty())
     return error("no C compiler found (CC, clang, cc, gcc): one is needed to link the shared object");
   std::string exports = "{ global: ";
-  for (StringRef name : {"_forward", "_backward", "_backward_workspace"})
+  for (StringRef name : {"_forward", "_backward", "_backward_workspace", "_step"})
     exports += (mixer + name + "; ").str();
   exports += "rondo_error_message; rondo_error_text; local: *; };\n";
   if (failed(writeText(temporary.file("rondo_runtime.h"), kRuntimeHeader)) ||
@@ -124,7 +124,7 @@ static LogicalResult compileStages(const Options &options) {
     return failure();
   std::optional<CpuTarget> target = getTarget(options);
   if (!target ||
-      failed(build(*source, mixer, Stage::llvm, {*sizes, 0, 0, /*gradients=*/true}, options, *target, stopwatch)))
+      failed(build(*source, mixer, Stage::llvm, {*sizes, 0, 0, /*gradients=*/true, /*step=*/true}, options, *target, stopwatch)))
     return failure();
 
   auto inFolder = [&](const Twine &name) {
@@ -144,7 +144,9 @@ static LogicalResult compileStages(const Options &options) {
       return error(toString(std::move(failure)));
     return success();
   };
-  CInterface interface(signature, *sizes, readKernels(source->getModule()).front().chunk, options);
+  std::vector<KernelInfo> kernels = readKernels(source->getModule());
+  auto step = llvm::find_if(kernels, [](const KernelInfo &kernel) { return kernel.isStep; });
+  CInterface interface(signature, *sizes, kernels.front().chunk, step->callerScratchBytes, options);
   auto printed = [&](void (*print)(const CInterface &, raw_ostream &)) {
     return [&interface, print](raw_ostream &os) {
       print(interface, os);

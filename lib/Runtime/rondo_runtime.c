@@ -24,7 +24,9 @@ __attribute__((format(printf, 4, 5))) static rondo_status fail(rondo_status stat
                                        "gradient of ",
                                        "cotangent of final state ",
                                        "saved state ",
-                                       "gradient of initial state "};
+                                       "gradient of initial state ",
+                                       "state ",
+                                       "history of state "};
   int used = snprintf(rondo_error_text, sizeof rondo_error_text, "%s: %s'%s' ", signature->mixer, prefix[operand->role],
                       operand->name);
   if (used < 0 || used >= (int)sizeof rondo_error_text)
@@ -59,8 +61,12 @@ static int leading(rondo_role role, int out[3]) {
   case RONDO_FINAL:
   case RONDO_FINAL_COTANGENT:
   case RONDO_INITIAL_GRADIENT:
+  case RONDO_STATE:
     out[0] = BATCH, out[1] = HEADS;
     return 2;
+  case RONDO_HISTORY:
+    out[0] = BATCH, out[1] = HEADS, out[2] = TIME;
+    return 3;
   case RONDO_SAVED:
     out[0] = BATCH, out[1] = HEADS, out[2] = CHUNKS;
     return 3;
@@ -195,12 +201,12 @@ static rondo_status check_numbers(const rondo_signature *signature, const rondo_
 
 static int is_optional(rondo_role role) {
   return role == RONDO_INITIAL || role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT || role == RONDO_SAVED ||
-         role == RONDO_INITIAL_GRADIENT;
+         role == RONDO_INITIAL_GRADIENT || role == RONDO_HISTORY;
 }
 
 static int is_read(rondo_role role) {
   return role == RONDO_TOKEN || role == RONDO_PARAM || role == RONDO_INITIAL || role == RONDO_OUTPUT_COTANGENT ||
-         role == RONDO_FINAL_COTANGENT;
+         role == RONDO_FINAL_COTANGENT || role == RONDO_STATE;
 }
 
 static int64_t count_chunks(const rondo_signature *signature, int64_t tokens) {
@@ -246,11 +252,11 @@ rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *con
   int64_t bit = 0;
   for (int i = 0; i < signature->count; ++i) {
     rondo_role role = signature->operands[i].role;
-    if (role == RONDO_INITIAL)
+    if (role == RONDO_INITIAL || role == RONDO_STATE)
       bit = bit ? bit << 1 : 1;
     if (role == RONDO_INITIAL && descriptors[i].aligned)
       masks->initial |= bit;
-    if ((role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT) && descriptors[i].aligned)
+    if ((role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT || role == RONDO_HISTORY) && descriptors[i].aligned)
       masks->final |= bit;
   }
   return RONDO_OK;
@@ -315,5 +321,24 @@ rondo_status rondo_place_states(const rondo_signature *signature, void *workspac
     gradient->extents[rank - 1] = strides[0];
     gradient->extents[rank] = strides[1];
   }
+  return RONDO_OK;
+}
+
+/*===---- Scratch
+ * -----------------------------------------------------------------------------------------------------===*/
+
+rondo_status rondo_place_scratch(const rondo_signature *signature, void *scratch, size_t bytes, size_t each,
+                                 rondo_descriptor *descriptor, int64_t *threads) {
+  if (!scratch || bytes < each) {
+    snprintf(rondo_error_text, sizeof rondo_error_text, "%s: the scratch has %zu bytes, and each thread needs %zu",
+             signature->mixer, scratch ? bytes : 0, each);
+    return RONDO_OUT_OF_MEMORY;
+  }
+  int64_t room = (int64_t)(bytes / each);
+  if (*threads == 0 || *threads > room)
+    *threads = room;
+  int64_t shape[1] = {(int64_t)bytes};
+  DLTensor tensor = {.data = scratch, .ndim = 1, .shape = shape};
+  describe(&tensor, descriptor);
   return RONDO_OK;
 }

@@ -32,7 +32,10 @@ typedef enum rondo_role {
   RONDO_PARAM_GRADIENT,
   RONDO_FINAL_COTANGENT, /**< [B, H, sizes...], optional */
   RONDO_SAVED, /**< states before every chunk, [B, H, chunks, sizes...]; no tensor but part of the workspace */
-  RONDO_INITIAL_GRADIENT /**< [B, H, sizes...], optional */
+  RONDO_INITIAL_GRADIENT, /**< [B, H, sizes...], optional */
+  /* Of the step kernel: */
+  RONDO_STATE,  /**< [B, H, sizes...], read and written */
+  RONDO_HISTORY /**< the state after each token, [B, H, T, sizes...], optional */
 } rondo_role;
 
 typedef struct rondo_operand {
@@ -47,7 +50,8 @@ typedef struct rondo_operand {
 /**
  * The operands in the kernel's order: arguments, outputs, then initial and final value of every state. Of a backward
  * kernel: arguments, cotangents of the outputs, gradients of the arguments, then of every state the initial value, the
- * cotangent of the final value, the saved values, and the gradient of the initial value.
+ * cotangent of the final value, the saved values, and the gradient of the initial value. Of a step kernel: arguments,
+ * outputs, then every state and its history.
  */
 typedef struct rondo_signature {
   const char *mixer;
@@ -65,7 +69,7 @@ typedef struct rondo_descriptor {
 
 typedef struct rondo_masks {
   int64_t initial; /**< bit s: state s has an initial value */
-  int64_t final;   /**< bit s: the final value of state s is wanted */
+  int64_t final;   /**< bit s: the final value of state s is wanted, or its history */
 } rondo_masks;
 
 /**
@@ -85,6 +89,13 @@ size_t rondo_workspace_bytes(const rondo_signature *signature, int64_t batch, in
  */
 rondo_status rondo_place_states(const rondo_signature *signature, void *workspace, size_t bytes,
                                 rondo_descriptor *descriptors, void **owned);
+
+/**
+ * After `rondo_prepare` for a step kernel whose threads need `each` bytes of the caller's scratch: describes it and
+ * lowers `threads` to as many as have room.
+ */
+rondo_status rondo_place_scratch(const rondo_signature *signature, void *scratch, size_t bytes, size_t each,
+                                 rondo_descriptor *descriptor, int64_t *threads);
 
 #ifdef __cplusplus
 }
