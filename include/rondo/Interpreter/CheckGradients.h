@@ -40,7 +40,7 @@ struct GradientResult {
   /// Of the argument or state.
   std::string name;
   bool isState = false;
-  /// ||kernel - interpreter|| / ||interpreter|| over the whole array. A gradient that cancels to less than 1e-2 of the
+  /// ||kernel - interpreter|| / ||interpreter|| over the whole array. A gradient that cancels to less than 2e-3 of the
   /// largest gradient (root mean squares) is measured against that.
   double error = 0;
   /// The largest such quotient over batch entries and heads. It is larger where one head hides behind another.
