@@ -49,8 +49,7 @@ static void printField(const CTensor &tensor, raw_ostream &os) {
   StringRef role = tensor.role;
   bool isGradient = role.ends_with("_GRADIENT");
   bool isHistory = role == "RONDO_HISTORY";
-  bool written =
-      role == "RONDO_OUTPUT" || role == "RONDO_FINAL" || role == "RONDO_STATE" || isHistory || isGradient;
+  bool written = role == "RONDO_OUTPUT" || role == "RONDO_FINAL" || role == "RONDO_STATE" || isHistory || isGradient;
   std::string layout = tensor.operand->layout();
   if (isHistory)
     layout.insert(StringRef("[B, H").size(), ", T");
@@ -74,12 +73,12 @@ static void printBackward(const CInterface &interface, raw_ostream &os) {
   os << "/**\n * The tensors of one backward call, under the same rules. `grad_` of an output or final state is its "
         "cotangent, dL/d of\n * it, and read; `grad_` of an argument or initial state is its gradient, and written. "
         "All "
-        "that goes into the forward\n * call goes into this one too: it keeps the states before every chunk of "
+        "that goes into the forward\n * call goes into this one too: it keeps the states before every "
      << interface.chunk << " tokens and computes the rest again.\n */\n"
      << "typedef struct " << mixer << "_backward_args {\n";
   for (const CTensor &tensor : interface.backwardTensors)
     printField(tensor, os);
-  os << "  void *workspace; /**< for the states before every chunk, aligned for float; or NULL: from malloc, for the "
+  os << "  void *workspace; /**< for the states that it keeps, aligned for float; or NULL: from malloc, for the "
         "time "
         "of the\n                        call */\n"
      << "  size_t workspace_bytes; /**< at least " << mixer
@@ -98,7 +97,8 @@ static void printBackward(const CInterface &interface, raw_ostream &os) {
 
 static void printStep(const CInterface &interface, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
-  os << "/**\n * The tensors of one step call, under the same rules: T new tokens (one, or a draft of several). `state_` "
+  os << "/**\n * The tensors of one step call, under the same rules: T new tokens (one, or a draft of several). "
+        "`state_` "
         "is the\n * state before the tokens and becomes the state after them. `history_` gets the state after each of "
         "them: to take\n * back the last tokens of a draft, copy the right one to `state_`.\n */\n"
      << "typedef struct " << mixer << "_step_args {\n";

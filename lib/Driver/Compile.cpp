@@ -123,8 +123,8 @@ static LogicalResult compileStages(const Options &options) {
   if (failed(checkMemory(signature, smallest, 4)))
     return failure();
   std::optional<CpuTarget> target = getTarget(options);
-  if (!target ||
-      failed(build(*source, mixer, Stage::llvm, {*sizes, 0, 0, /*gradients=*/true, /*step=*/true}, options, *target, stopwatch)))
+  if (!target || failed(build(*source, mixer, Stage::llvm, {*sizes, 0, 0, /*gradients=*/true, /*step=*/true}, options,
+                              *target, stopwatch)))
     return failure();
 
   auto inFolder = [&](const Twine &name) {
@@ -146,7 +146,8 @@ static LogicalResult compileStages(const Options &options) {
   };
   std::vector<KernelInfo> kernels = readKernels(source->getModule());
   auto step = llvm::find_if(kernels, [](const KernelInfo &kernel) { return kernel.isStep; });
-  CInterface interface(signature, *sizes, kernels.front().chunk, step->callerScratchBytes, options);
+  auto backward = llvm::find_if(kernels, [](const KernelInfo &kernel) { return !kernel.gradients.empty(); });
+  CInterface interface(signature, *sizes, backward->chunk * backward->keepEvery, step->callerScratchBytes, options);
   auto printed = [&](void (*print)(const CInterface &, raw_ostream &)) {
     return [&interface, print](raw_ostream &os) {
       print(interface, os);

@@ -179,8 +179,9 @@ static void printText(const Signature &signature, MixerOp mixer, const Structure
     }
   }
   os << "  backward: keeps the states before every chunk of C tokens, " << savedBytesOf(signature).str()
-     << " bytes a head and chunk (divide by C for a token's),\n"
-     << "    and computes everything inside a chunk again; about three times the operations above, and once more those "
+     << " bytes a head and chunk (divide by C for a token's;\n"
+     << "    fewer with --keep-every), and computes everything inside a chunk again; about three times the operations "
+        "above, and once more those "
         "that change states\n";
   os.flush();
   // After the text, so that the two do not mix.

@@ -200,8 +200,8 @@ static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &sign
   if (!options.hasCotangents())
     return success();
 
-  int64_t chunks = divideCeil(problem.time, engine->kernels().front().chunk);
-  if (failed(checkMemory(signature, problem, 4, chunks)))
+  int64_t kept = divideCeil(problem.time, engine->kernels().front().chunk * options.keepEvery);
+  if (failed(checkMemory(signature, problem, 4, kept)))
     return failure();
   // A cotangent that is not given is zero.
   for (const Operand &output : signature.outputs)
@@ -275,8 +275,8 @@ static LogicalResult runStages(const Options &options) {
     return failure();
   stopwatch.lap("parse");
 
-  if (options.step && options.hasCotangents())
-    return error("--form=step has no gradient; leave out --form");
+  if ((options.step || options.shards) && options.hasCotangents())
+    return error(Twine("--form=") + (options.step ? "step" : "summary") + " has no gradient; leave out --form");
   if (!options.step && !options.statesOut.empty())
     return error("--states-out needs --form=step");
 
