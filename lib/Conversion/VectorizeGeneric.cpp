@@ -70,7 +70,7 @@ private:
       if (!OpTrait::hasElementwiseMappableTraits(&inner) || inner.getNumResults() != 1)
         return false;
       ++bodySize;
-      usesMath |= isa<math::MathDialect>(inner.getDialect());
+      functions += isa<math::MathDialect>(inner.getDialect());
     }
     for (OpOperand &init : op.getDpsInitsMutable())
       combiners.push_back(matchCombiner(init));
@@ -122,7 +122,7 @@ private:
       if (isReduction(loop) && !llvm::all_of(combiners, [](Combiner c) { return c.op; }))
         continue;
       bool legal = true;
-      double cost = 1 + bodySize * (usesMath ? 4 : 1);
+      double cost = 1 + bodySize + 10 * functions;
       double scalar = cost;
       for (OpOperand &operand : op->getOpOperands()) {
         std::optional<bool> unit = isUnit(operand, loop);
@@ -159,7 +159,7 @@ private:
       lanes = llvm::PowerOf2Ceil(*extent);
       return;
     }
-    int64_t limit = usesMath ? (bodySize <= 4 ? 2 : 1) : bodySize <= 6 ? 4 : 2;
+    int64_t limit = functions > 1 ? 1 : functions == 1 || bodySize > 6 ? 2 : 4;
     for (int64_t factor = limit; factor > 1; factor /= 2)
       if (*extent % (factor * target.lanes) == 0) {
         lanes = factor * target.lanes;
@@ -401,8 +401,8 @@ private:
   SmallVector<AffineMap> maps;
   SmallVector<utils::IteratorType> iterators;
   SmallVector<Combiner> combiners;
-  int64_t bodySize = 0;
-  bool usesMath = false;
+  /// Operations of the body, and how many of them are elementary functions.
+  int64_t bodySize = 0, functions = 0;
 
   /// The vectorised loop and its vector length.
   unsigned vec = 0;
