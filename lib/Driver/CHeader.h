@@ -31,8 +31,8 @@ struct CInterface {
   /// The path of the source, for the comment at the top.
   std::string source;
 
-  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk,
-             int64_t scratch, const Options &options);
+  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk, int64_t scratch,
+             const Options &options);
 };
 
 /// The header for users.
