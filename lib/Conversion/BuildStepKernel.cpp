@@ -1,13 +1,15 @@
 //===- BuildStepKernel.cpp - The body of one token to the step kernel ---------------------------------------------===//
 //
-// Decoding: a few tokens a call, the states updated where the caller keeps them. Nothing is copied in or out but the rows
-// of the tokens, and nothing is allocated on the heap.
+// Decoding: a few tokens a call, the states updated where the caller keeps them. Nothing is copied in or out but the
+// rows of the tokens, and nothing is allocated on the heap. One function does one head; the kernel calls it for all of
+// them, on several threads where that is worth it.
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #include "KernelBuilder.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/LLVMIR/LLVMDialect.h"
 #include "mlir/Dialect/MemRef/IR/MemRef.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 
@@ -28,8 +30,9 @@ public:
   void build();
 
 private:
-  void declareThreadNumber();
-  Value isWorthThreads(Value items, Value threads);
+  func::FuncOp buildItem(ArrayRef<Type> arrays);
+  func::FuncOp declareThreadNumber();
+  Value isWorthThreads(Value items, Value tokens, Value threads);
   void buildHead(Value item);
   void buildToken(const HeadIndex &head, Value token, MutableArrayRef<Value> carried);
   Value loadToken(const KernelArray &array, const HeadIndex &head, Value token);
@@ -62,39 +65,74 @@ void StepBuilder::build() {
   }
   // The caller's scratch, for `rondo-plan-scratch`.
   types.push_back(MemRefType::get({ShapedType::kDynamic}, b.getI8Type()));
-  declareThreadNumber();
-  func::FuncOp kernel = createKernel("_kernel", types, /*numMasks=*/2, signatures);
-  kernel->setAttr("rondo.step", b.getUnitAttr());
-  unsigned next = 0;
-  for (SmallVector<KernelArray> *list : {&inputs, &outputs, &states})
-    for (KernelArray &array : *list) {
-      array.memref = kernel.getArgument(next++);
-      if (list == &states)
-        histories.push_back(kernel.getArgument(next++));
-    }
-  ++next; // the scratch
-  historyMask = kernel.getArgument(next++);
-  Value threads = kernel.getArgument(next++);
+  func::FuncOp item = buildItem(types);
+  func::FuncOp threadNumber = declareThreadNumber();
 
-  Value first = outputs.front().memref;
-  tokens = dim(first, 1);
-  heads = dim(first, 2);
-  Value items = mul(dim(first, 0), heads);
-  buildParallelLoop(threads, items, [&](Value item) { buildHead(item); }, isWorthThreads(items, threads));
+  func::FuncOp kernel = createKernel("_kernel", types, /*numMasks=*/2, signatures);
+  kernel->setAttr("rondo.step", FlatSymbolRefAttr::get(item.getSymNameAttr()));
+  Value threads = kernel.getArguments().back();
+  Value first = kernel.getArgument(inputs.size());
+  Value items = mul(dim(first, 0), dim(first, 2));
+  auto call = [&](Value position, Value thread) {
+    SmallVector<Value> arguments(kernel.getArguments().drop_back());
+    llvm::append_range(arguments, ValueRange{position, thread});
+    func::CallOp::create(b, loc, item, arguments);
+  };
+  scf::IfOp::create(
+      b, loc, isWorthThreads(items, dim(first, 1), threads),
+      [&](OpBuilder &, Location) {
+        buildParallelLoop(threads, items, [&](Value position) {
+          Value thread = func::CallOp::create(b, loc, threadNumber, ValueRange()).getResult(0);
+          call(position, arith::IndexCastOp::create(b, loc, b.getIndexType(), thread));
+        });
+        scf::YieldOp::create(b, loc);
+      },
+      // OpenMP would allocate memory even for a team of one.
+      [&](OpBuilder &, Location) {
+        forEachRow(items, [&](Value position) { call(position, index(0)); });
+        scf::YieldOp::create(b, loc);
+      });
   func::ReturnOp::create(b, loc);
 }
 
-/// A function of OpenMP; `rondo-plan-scratch` calls it but may not add to the module.
-void StepBuilder::declareThreadNumber() {
-  auto module = body->getParentOfType<ModuleOp>();
-  if (module.lookupSymbol(kThreadNumber))
-    return;
-  auto function = func::FuncOp::create(loc, kThreadNumber, b.getFunctionType({}, b.getI32Type()));
+/// Its arguments: those of the kernel without the number of threads, the item, and the thread that runs it.
+func::FuncOp StepBuilder::buildItem(ArrayRef<Type> arrays) {
+  SmallVector<Type> types(arrays);
+  llvm::append_range(types, ArrayRef<Type>{b.getI64Type(), b.getIndexType(), b.getIndexType()});
+  b.setInsertionPoint(body);
+  auto function = func::FuncOp::create(b, loc, (body.getSymName() + "_item").str(), b.getFunctionType(types, {}));
   function.setPrivate();
-  module.push_back(function);
+  function->setAttr("llvm.linkage", LLVM::LinkageAttr::get(b.getContext(), LLVM::Linkage::Internal));
+  function->setAttr("rondo.item", b.getUnitAttr());
+  b.setInsertionPointToStart(function.addEntryBlock());
+  unsigned next = 0;
+  for (SmallVector<KernelArray> *list : {&inputs, &outputs, &states})
+    for (KernelArray &array : *list) {
+      array.memref = function.getArgument(next++);
+      if (list == &states)
+        histories.push_back(function.getArgument(next++));
+    }
+  historyMask = function.getArgument(arrays.size());
+  tokens = dim(outputs.front().memref, 1);
+  heads = dim(outputs.front().memref, 2);
+  buildHead(function.getArgument(arrays.size() + 1));
+  func::ReturnOp::create(b, loc);
+  return function;
 }
 
-Value StepBuilder::isWorthThreads(Value items, Value threads) {
+func::FuncOp StepBuilder::declareThreadNumber() {
+  constexpr StringLiteral kName = "omp_get_thread_num";
+  auto module = body->getParentOfType<ModuleOp>();
+  auto function = module.lookupSymbol<func::FuncOp>(kName);
+  if (!function) {
+    function = func::FuncOp::create(loc, kName, b.getFunctionType({}, b.getI32Type()));
+    function.setPrivate();
+    module.push_back(function);
+  }
+  return function;
+}
+
+Value StepBuilder::isWorthThreads(Value items, Value tokens, Value threads) {
   int64_t elements = 0;
   for (SmallVector<KernelArray> *list : {&inputs, &outputs, &states})
     for (const KernelArray &array : *list)

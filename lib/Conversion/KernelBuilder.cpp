@@ -121,12 +121,10 @@ func::FuncOp KernelBuilder::createKernel(StringRef suffix, ArrayRef<Type> arrays
   return kernel;
 }
 
-void KernelBuilder::buildParallelLoop(Value threads, Value count, function_ref<void(Value)> buildItem,
-                                      Value isWorthwhile) {
+void KernelBuilder::buildParallelLoop(Value threads, Value count, function_ref<void(Value)> buildItem) {
   OpBuilder::InsertionGuard outer(b);
   omp::ParallelOperands clauses;
   clauses.numThreads = arith::TruncIOp::create(b, loc, b.getI32Type(), threads);
-  clauses.ifExpr = isWorthwhile;
   Value zero = index(0), one = index(1);
   auto parallel = omp::ParallelOp::create(b, loc, clauses);
   b.createBlock(&parallel.getRegion());

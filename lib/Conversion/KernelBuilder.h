@@ -46,9 +46,6 @@ struct ElementTypes {
   llvm::StringMap<mlir::Type> byName;
 };
 
-/// Gives a thread its place in the scratch of a step kernel.
-inline constexpr llvm::StringLiteral kThreadNumber = "omp_get_thread_num";
-
 class KernelBuilder {
 public:
   KernelBuilder(mlir::func::FuncOp body, llvm::StringRef block)
@@ -80,9 +77,7 @@ protected:
   mlir::func::FuncOp createKernel(llvm::StringRef suffix, llvm::ArrayRef<mlir::Type> arrays, unsigned numMasks,
                                   llvm::ArrayRef<mlir::Attribute> signatures);
   /// omp.parallel { omp.wsloop over the items }; a number of threads of 0 leaves the choice to the OpenMP runtime.
-  /// Where `isWorthwhile` is false at run time the calling thread does it all.
-  void buildParallelLoop(Value threads, Value items, llvm::function_ref<void(Value)> buildItem,
-                         Value isWorthwhile = {});
+  void buildParallelLoop(Value threads, Value items, llvm::function_ref<void(Value)> buildItem);
 
   Value allocate(llvm::ArrayRef<int64_t> sizes);
   Value toTensor(Value buffer, bool writable);

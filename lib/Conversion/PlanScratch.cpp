@@ -1,7 +1,6 @@
 //===- PlanScratch.cpp - Local buffers to one arena a thread --------------------------------------------*- C++ -*-===//
 // C++ -*-===//
 
-#include "KernelBuilder.h"
 #include "rondo/Conversion/Passes.h"
 
 #include "mlir/Dialect/Bufferization/Transforms/BufferViewFlowAnalysis.h"
@@ -59,8 +58,11 @@ private:
 class PlanScratch : public rondo::impl::RondoPlanScratchBase<PlanScratch> {
   void runOnOperation() override {
     int64_t bytes = 0;
-    WalkResult result = getOperation().walk([&](omp::ParallelOp parallel) {
-      FailureOr<int64_t> needed = plan(parallel);
+    bool isItem = getOperation()->hasAttr("rondo.item");
+    WalkResult result = getOperation()->walk<WalkOrder::PreOrder>([&](Operation *op) {
+      if (!isa<omp::ParallelOp>(op) && !(isItem && op == getOperation()))
+        return WalkResult::advance();
+      FailureOr<int64_t> needed = plan(op);
       if (failed(needed))
         return WalkResult::interrupt();
       bytes = std::max(bytes, *needed);
@@ -72,7 +74,8 @@ class PlanScratch : public rondo::impl::RondoPlanScratchBase<PlanScratch> {
     getOperation()->setAttr("rondo.scratch_bytes", builder.getI64IntegerAttr(bytes));
   }
 
-  FailureOr<int64_t> plan(omp::ParallelOp parallel);
+  /// The buffers of `scope`: a parallel region, or the function that a step kernel calls for each item.
+  FailureOr<int64_t> plan(Operation *scope);
   static LogicalResult findLife(Buffer &buffer, const BufferViewFlowAnalysis &views, const LinearOrder &order);
 };
 
@@ -102,11 +105,11 @@ LogicalResult PlanScratch::findLife(Buffer &buffer, const BufferViewFlowAnalysis
   return success();
 }
 
-FailureOr<int64_t> PlanScratch::plan(omp::ParallelOp parallel) {
-  Region &region = parallel.getRegion();
+FailureOr<int64_t> PlanScratch::plan(Operation *scope) {
+  Region &region = scope->getRegion(0);
   LinearOrder order(region);
   BufferViewFlowAnalysis views(getOperation());
-  DataLayout layout = DataLayout::closest(parallel);
+  DataLayout layout = DataLayout::closest(scope);
 
   SmallVector<Buffer> buffers;
   WalkResult result = region.walk([&](memref::AllocOp alloc) {
@@ -149,21 +152,20 @@ FailureOr<int64_t> PlanScratch::plan(omp::ParallelOp parallel) {
 
   Block &entry = region.front();
   OpBuilder b = OpBuilder::atBlockBegin(&entry);
-  Location loc = parallel.getLoc();
+  Location loc = scope->getLoc();
   auto arenaType = MemRefType::get({total}, b.getI8Type());
   IntegerAttr alignment = b.getI64IntegerAttr(kAlignment);
-  bool isStep = getOperation()->hasAttr("rondo.step");
+  bool isStep = isa<func::FuncOp>(scope);
   Value arena, begin;
   if (!isStep) {
     arena = memref::AllocOp::create(b, loc, arenaType, alignment);
   } else if (total <= kMostStackBytes) {
     arena = memref::AllocaOp::create(b, loc, arenaType, alignment);
   } else {
-    // The caller's scratch is the last argument before the two numbers.
-    arena = getOperation().getArgument(getOperation().getNumArguments() - 3);
-    Value thread = func::CallOp::create(b, loc, rondo::kThreadNumber, b.getI32Type(), ValueRange()).getResult(0);
-    thread = arith::IndexCastOp::create(b, loc, b.getIndexType(), thread);
-    begin = arith::MulIOp::create(b, loc, thread, arith::ConstantIndexOp::create(b, loc, total));
+    // The caller's scratch is the last argument before the mask, the item and the thread.
+    ValueRange arguments = getOperation().getArguments();
+    arena = arguments.drop_back(3).back();
+    begin = arith::MulIOp::create(b, loc, arguments.back(), arith::ConstantIndexOp::create(b, loc, total));
     getOperation()->setAttr("rondo.caller_scratch_bytes", b.getI64IntegerAttr(total));
   }
   for (Buffer &buffer : buffers) {

@@ -59,15 +59,18 @@ std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
       continue;
     KernelInfo kernel;
     kernel.name = SymbolTable::getSymbolName(&op).str();
-    auto integer = [&](StringRef name) {
-      auto attr = op.getAttrOfType<IntegerAttr>(name);
+    // A step kernel has its buffers in the function for one head.
+    auto item = op.getAttrOfType<FlatSymbolRefAttr>("rondo.step");
+    Operation *scope = item ? module.lookupSymbol(item.getAttr()) : &op;
+    auto integer = [&](StringRef name, Operation *scope) {
+      auto attr = scope->getAttrOfType<IntegerAttr>(name);
       return attr ? attr.getInt() : 0;
     };
-    kernel.chunk = integer("rondo.chunk");
-    kernel.keepEvery = std::max<int64_t>(1, integer("rondo.keep_every"));
-    kernel.scratchBytes = integer("rondo.scratch_bytes");
-    kernel.callerScratchBytes = integer("rondo.caller_scratch_bytes");
-    kernel.isStep = op.hasAttr("rondo.step");
+    kernel.chunk = integer("rondo.chunk", &op);
+    kernel.keepEvery = std::max<int64_t>(1, integer("rondo.keep_every", &op));
+    kernel.scratchBytes = integer("rondo.scratch_bytes", scope);
+    kernel.callerScratchBytes = integer("rondo.caller_scratch_bytes", scope);
+    kernel.isStep = bool(item);
     if (auto block = op.getAttrOfType<StringAttr>("rondo.block"))
       kernel.block = block.str();
     for (auto entry : arrays.getAsRange<DictionaryAttr>()) {

@@ -95,7 +95,7 @@ def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
     that holds its value before the call and after, and one [B, H, T, ...] for the value after each token; then the bit mask
     of the states that are wanted after each token, and the number of threads; before these two the caller's scratch (see
     `rondo-plan-scratch`). States and parameters are used where the
-    caller has them. Calls too small to be worth threads run on the calling one.
+    caller has them. A function `<mixer>_step_item` does one head; calls too small to be worth threads run without OpenMP.
 
     The attribute `rondo.arrays` of the kernel lists name, role, type and sizes of its arrays for callers.
 
@@ -303,8 +303,9 @@ def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
       memref.dealloc %arena
     ```
 
-    A step kernel (attribute `rondo.step`) allocates nothing: its arena is on the stack when it has at most 256 KiB, else in the
-    caller's scratch, an argument, at the thread's number times the size; `rondo.caller_scratch_bytes` tells this size.
+    The function that a step kernel calls for each head (attribute `rondo.item`) allocates nothing: its arena is on the stack when
+    it has at most 256 KiB, else in the caller's scratch, an argument, at the thread's number times the size;
+    `rondo.caller_scratch_bytes` tells this size.
 
     The attribute `rondo.scratch_bytes` of the function reports the size of the arena.
 
