@@ -122,7 +122,7 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
   cpu.dtype = options.dtype;
   for (const auto &[name, type] : options.dtypes)
     cpu.dtypes.push_back(name + "=" + type);
-  cpu.vectorBits = target.vectorBits();
+  cpu.vectorBits = options.vectorBits ? options.vectorBits : target.vectorBits();
   cpu.keepEvery = std::max<int64_t>(1, options.keepEvery);
   if (failed(runPasses("linalg", [&](PassManager &manager) { buildBufferizePipeline(manager, cpu); })))
     return failure();

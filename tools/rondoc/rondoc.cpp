@@ -130,6 +130,12 @@ void addDraft(CLI::App *command, Options &options) {
 void addCpu(CLI::App *command, Options &options) {
   command->add_option("--cpu", options.cpu, "the CPU to compile for, as LLVM names it (default: this one)")
       ->type_name("NAME");
+  command
+      ->add_option(
+          "--vector-bits", options.vectorBits,
+          "bits of the vectors that loops are written in (default: the CPU's widest); wider ones run as several")
+      ->check(CLI::IsMember({128, 256, 512}))
+      ->type_name("BITS");
 }
 
 //===----------------------------------------------------------------------===//
