@@ -186,7 +186,7 @@ void BackwardBuilder::buildHead(const HeadIndex &head) {
       buildChunk(head, group, [&](unsigned i) { return savedState(i, head, group); }, values, params);
     else
       buildGroup(head, group, values, params);
-    scf::YieldOp::create(b, loc, values);
+    yieldStates(values);
   }
   for (unsigned i = 0, e = states.size(); i < e; ++i)
     convert(toBuffer(loop.getResult(i)), slice(states[i], initialGradients[i], head, {}));
@@ -245,7 +245,7 @@ void BackwardBuilder::sweepForward(const HeadIndex &head, ArrayRef<Value> params
     });
   }
   advance(head, chunk, values, params);
-  scf::YieldOp::create(b, loc, values);
+  yieldStates(values);
 }
 
 void BackwardBuilder::buildGroup(const HeadIndex &head, Value group, MutableArrayRef<Value> carried,

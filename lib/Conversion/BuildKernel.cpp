@@ -130,7 +130,7 @@ void ForwardBuilder::buildHead(Value item) {
     b.setInsertionPointToStart(loop.getBody());
     SmallVector<Value> values(loop.getRegionIterArgs());
     buildChunk(head, loop.getInductionVar(), values, params);
-    scf::YieldOp::create(b, loc, values);
+    yieldStates(values);
   }
   for (unsigned i = 0, e = states.size(); i < e; ++i) {
     Value buffer = toBuffer(loop.getResult(i));

@@ -25,7 +25,9 @@ class StepBuilder : KernelBuilder {
 public:
   explicit StepBuilder(func::FuncOp body) : KernelBuilder(body, /*block=*/"") {}
   LogicalResult collectArrays(const ElementTypes &types) {
-    return KernelBuilder::collectArrays(types, inputs, outputs, states);
+    if (failed(KernelBuilder::collectArrays(types, inputs, outputs, states)))
+      return failure();
+    return outputs.empty() ? body.emitOpError("has no output") : success();
   }
   void build();
 
@@ -161,7 +163,7 @@ void StepBuilder::buildHead(Value item) {
   b.setInsertionPointToStart(loop.getBody());
   SmallVector<Value> values(loop.getRegionIterArgs());
   buildToken(head, loop.getInductionVar(), values);
-  scf::YieldOp::create(b, loc, values);
+  yieldStates(values);
 }
 
 /// A chunk of one row.

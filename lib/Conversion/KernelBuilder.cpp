@@ -381,6 +381,11 @@ static bool continues(Value value, Value state) {
   return true;
 }
 
+void KernelBuilder::yieldStates(ValueRange states) {
+  if (!states.empty()) // a loop that carries nothing has its terminator already
+    scf::YieldOp::create(b, loc, states);
+}
+
 void KernelBuilder::carry(ValueRange next, MutableArrayRef<Value> carried) {
   // A state may take the old value of another one: that value is copied before either is overwritten.
   SmallVector<Value> updated;

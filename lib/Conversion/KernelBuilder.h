@@ -105,6 +105,8 @@ protected:
   void cloneNeeded(mlir::ValueRange values, mlir::IRMapping &mapping, llvm::SmallPtrSetImpl<mlir::Operation *> &done);
   /// Makes the new states lie in the buffers of the old ones.
   void carry(mlir::ValueRange next, llvm::MutableArrayRef<Value> carried);
+  /// Ends the body of a loop over chunks or tokens.
+  void yieldStates(mlir::ValueRange states);
 
   mlir::func::FuncOp body;
   llvm::StringRef block;

@@ -24,8 +24,15 @@ func.func @rows(%count: index, %v: tensor<4xf32> {rondo.name = "v", rondo.role =
 
 // -----
 
+// expected-error @+1 {{has no token array to take B, T and H from}}
+func.func @output(%count: index, %v: tensor<8xf32> {rondo.name = "v", rondo.role = "param"}) attributes {rondo.chunk = 8 : i64} {
+  return
+}
+
+// -----
+
 // expected-error @+1 {{has no output}}
-func.func @output(%count: index, %v: tensor<8xf32> {rondo.name = "v", rondo.role = "token"}) attributes {rondo.chunk = 8 : i64} {
+func.func @step(%count: index, %v: tensor<1xf32> {rondo.name = "v", rondo.role = "token"}) attributes {rondo.chunk = 1 : i64, rondo.step} {
   return
 }
 

@@ -58,3 +58,36 @@ func.func @nothing() {
   }
   return
 }
+
+// -----
+
+// The function that a step kernel calls for each head allocates nothing: small scratch is on the stack ...
+// CHECK-LABEL: func.func @small_item
+// CHECK-SAME:    rondo.scratch_bytes = 256 : i64
+// CHECK-NOT:     rondo.caller_scratch_bytes
+// CHECK:         %[[ARENA:.*]] = memref.alloca() {alignment = 64 : i64} : memref<256xi8>
+// CHECK:         memref.view %[[ARENA]]
+// CHECK-NOT:     memref.dealloc
+func.func @small_item(%x: f32, %scratch: memref<?xi8>, %mask: i64, %item: index, %thread: index) attributes {rondo.item} {
+  %i = arith.constant 0 : index
+  %a = memref.alloc() : memref<64xf32>
+  memref.store %x, %a[%i] : memref<64xf32>
+  return
+}
+
+// -----
+
+// ... and large scratch is the caller's, a part for each thread.
+// CHECK-LABEL: func.func @large_item
+// CHECK-SAME:    %[[SCRATCH:[^:]*]]: memref<?xi8>, %{{.*}}: i64, %{{.*}}: index, %[[THREAD:[^:]*]]: index)
+// CHECK-SAME:    rondo.caller_scratch_bytes = 400000 : i64
+// CHECK:         %[[SIZE:.*]] = arith.constant 400000 : index
+// CHECK:         %[[BEGIN:.*]] = arith.muli %[[THREAD]], %[[SIZE]]
+// CHECK:         %[[PLACE:.*]] = arith.addi %[[BEGIN]]
+// CHECK:         memref.view %[[SCRATCH]][%[[PLACE]]][] : memref<?xi8> to memref<100000xf32>
+func.func @large_item(%x: f32, %scratch: memref<?xi8>, %mask: i64, %item: index, %thread: index) attributes {rondo.item} {
+  %i = arith.constant 0 : index
+  %a = memref.alloc() : memref<100000xf32>
+  memref.store %x, %a[%i] : memref<100000xf32>
+  return
+}
