@@ -316,7 +316,7 @@ void Adjoint::visitIntervalProducts(Operation *op, Value out) {
   // after[i, u] = R[i, u+1] is 0 for i <= u; before[u, j] = R[u, j] is 0 for j > u.
   if (n == 1) {
     Value after = emit.slice(table, {0, 1}, {C + 1, C}), before = emit.slice(table, {0, 0}, {C, C + 1});
-    Value inner = emit.contract("iu,ij->uj", after, out);
+    Value inner = emit.contract("iu,ij->uj", after, out, {}, "lhs-transposed");
     accumulate(operand, emit.contract("uj,uj->u", before, inner));
     return;
   }
