@@ -26,7 +26,9 @@ __attribute__((format(printf, 4, 5))) static rondo_status fail(rondo_status stat
                                        "saved state ",
                                        "gradient of initial state ",
                                        "state ",
-                                       "history of state "};
+                                       "history of state ",
+                                       "contribution to state ",
+                                       "transition "};
   int used = snprintf(rondo_error_text, sizeof rondo_error_text, "%s: %s'%s' ", signature->mixer, prefix[operand->role],
                       operand->name);
   if (used < 0 || used >= (int)sizeof rondo_error_text)
@@ -62,6 +64,8 @@ static int leading(rondo_role role, int out[3]) {
   case RONDO_FINAL_COTANGENT:
   case RONDO_INITIAL_GRADIENT:
   case RONDO_STATE:
+  case RONDO_CONTRIBUTION:
+  case RONDO_TRANSITION:
     out[0] = BATCH, out[1] = HEADS;
     return 2;
   case RONDO_HISTORY:
@@ -145,8 +149,8 @@ static void describe(const DLTensor *tensor, rondo_descriptor *descriptor) {
   }
 }
 
-/* A state that the caller left out: the right shape and no memory. The masks keep the kernel away from it, or
- * `rondo_place_states` finds a place. */
+/* A state that the caller left out: the right shape and no memory, or the constant that stands for it. The masks keep
+ * the kernel away from what has no memory, or `rondo_place_states` finds a place. */
 static void describe_absent(const rondo_operand *operand, const extent extents[EXTENTS], rondo_descriptor *descriptor) {
   int lead[3], count = leading(operand->role, lead);
   int64_t shape[RONDO_MAX_RANK];
@@ -156,6 +160,9 @@ static void describe_absent(const rondo_operand *operand, const extent extents[E
     shape[count + i] = operand->sizes[i];
   DLTensor absent = {.data = NULL, .ndim = count + operand->rank, .shape = shape};
   describe(&absent, descriptor);
+  descriptor->allocated = descriptor->aligned = (void *)operand->constant;
+  for (int i = 0; i < count && operand->constant; ++i)
+    descriptor->extents[absent.ndim + i] = 0;
 }
 
 /*===---- NaN
@@ -201,7 +208,8 @@ static rondo_status check_numbers(const rondo_signature *signature, const rondo_
 
 static int is_optional(rondo_role role) {
   return role == RONDO_INITIAL || role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT || role == RONDO_SAVED ||
-         role == RONDO_INITIAL_GRADIENT || role == RONDO_HISTORY;
+         role == RONDO_INITIAL_GRADIENT || role == RONDO_HISTORY || role == RONDO_CONTRIBUTION ||
+         role == RONDO_TRANSITION;
 }
 
 static int is_read(rondo_role role) {
@@ -218,6 +226,17 @@ rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *con
   extent extents[EXTENTS] = {{"B", 0, NULL}, {"T", 0, NULL}, {"H", 0, NULL}, {"chunks", 0, NULL}};
   rondo_error_text[0] = 0;
   *masks = (rondo_masks){0, 0};
+
+  /* Without outputs (a summary) the token argument with the most heads fixes H, as in the kernel. */
+  int has_outputs = 0;
+  for (int i = 0; i < signature->count; ++i)
+    has_outputs |= signature->operands[i].role == RONDO_OUTPUT || signature->operands[i].role == RONDO_OUTPUT_COTANGENT;
+  for (int i = 0; i < signature->count && !has_outputs; ++i)
+    if (signature->operands[i].role == RONDO_TOKEN && tensors[i] && tensors[i]->ndim > 2 &&
+        tensors[i]->shape[2] > extents[HEADS].size) {
+      extents[HEADS].size = tensors[i]->shape[2];
+      extents[HEADS].from = signature->operands[i].name;
+    }
 
   /* Outputs or their cotangents first: they fix B, T and H. */
   for (int pass = 0; pass < 2; ++pass) {
@@ -256,7 +275,9 @@ rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *con
       bit = bit ? bit << 1 : 1;
     if (role == RONDO_INITIAL && descriptors[i].aligned)
       masks->initial |= bit;
-    if ((role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT || role == RONDO_HISTORY) && descriptors[i].aligned)
+    if ((role == RONDO_FINAL || role == RONDO_FINAL_COTANGENT || role == RONDO_HISTORY || role == RONDO_CONTRIBUTION ||
+         role == RONDO_TRANSITION) &&
+        descriptors[i].aligned)
       masks->final |= bit;
   }
   return RONDO_OK;
@@ -341,4 +362,208 @@ rondo_status rondo_place_scratch(const rondo_signature *signature, void *scratch
   DLTensor tensor = {.data = scratch, .ndim = 1, .shape = shape};
   describe(&tensor, descriptor);
   return RONDO_OK;
+}
+
+/*===---- Summaries of shards
+ * -------------------------------------------------------------------------------------------===*/
+
+/* One head's matrix; a vector has one column, a scalar also one row. */
+typedef struct view {
+  float *data;
+  int64_t rows, cols, row_stride, col_stride;
+} view;
+
+static float *at(view v, int64_t i, int64_t j) { return v.data + i * v.row_stride + j * v.col_stride; }
+
+static view view_of(const rondo_operand *operand, const rondo_descriptor *descriptor, int64_t batch, int64_t head) {
+  int rank = operand->rank;
+  const int64_t *strides = descriptor->extents + 2 + rank;
+  return (view){(float *)descriptor->aligned + batch * strides[0] + head * strides[1], rank > 0 ? operand->sizes[0] : 1,
+                rank > 1 ? operand->sizes[1] : 1, rank > 0 ? strides[2] : 0, rank > 1 ? strides[3] : 0};
+}
+
+/* A transition that sums over source states; the others multiply or add element by element. */
+static int is_sum(rondo_transition kind) {
+  return kind == RONDO_COUPLING || kind == RONDO_MATRIX || kind == RONDO_MATRIX_COLS;
+}
+
+static void fill(view result, float value) {
+  for (int64_t i = 0; i < result.rows; ++i)
+    for (int64_t j = 0; j < result.cols; ++j)
+      *at(result, i, j) = value;
+}
+
+/* result += A(source) */
+static void add_product(rondo_transition kind, view a, view source, view result) {
+  for (int64_t i = 0; i < result.rows; ++i) {
+    if (kind == RONDO_MATRIX_COLS) {
+      for (int64_t j = 0; j < result.cols; ++j)
+        for (int64_t k = 0; k < a.cols; ++k)
+          *at(result, i, j) += *at(a, j, k) * *at(source, i, k);
+      continue;
+    }
+    for (int64_t k = 0; k < (kind == RONDO_MATRIX ? a.cols : 1); ++k) {
+      float factor = kind == RONDO_MATRIX ? *at(a, i, k) : *at(a, 0, 0);
+      int64_t row = kind == RONDO_MATRIX ? k : i;
+      for (int64_t j = 0; j < result.cols; ++j)
+        *at(result, i, j) += factor * *at(source, row, j);
+    }
+  }
+}
+
+/* result = A(source), element by element; both may be the same. */
+static void scale(rondo_transition kind, view a, view source, view result) {
+  int by_row = kind == RONDO_ROWS || kind == RONDO_ELEMENTS || kind == RONDO_MAXPLUS;
+  for (int64_t i = 0; i < result.rows; ++i)
+    for (int64_t j = 0; j < result.cols; ++j) {
+      float factor = kind == RONDO_COLS ? *at(a, j, 0) : *at(a, by_row ? i : 0, kind == RONDO_ROWS || !by_row ? 0 : j);
+      float value = *at(source, i, j);
+      *at(result, i, j) = kind == RONDO_MAXPLUS ? factor + value : factor * value;
+    }
+}
+
+/* The operands of a combination and where its transitions are: `first`, `first + step`, ... */
+typedef struct combination {
+  const rondo_signature *signature;
+  const rondo_algebra *algebra;
+  rondo_descriptor *descriptors;
+  int first, step;
+} combination;
+
+static view view_at(const combination *c, int operand, int64_t batch, int64_t head) {
+  return view_of(&c->signature->operands[operand], &c->descriptors[operand], batch, head);
+}
+
+static rondo_status check_present(const combination *c, int operand) {
+  if (c->descriptors[operand].aligned)
+    return RONDO_OK;
+  return fail(RONDO_MISSING_TENSOR, c->signature, &c->signature->operands[operand], "is missing");
+}
+
+/* What the state after needs: the contribution, the transitions, and the states that these take. */
+static rondo_status check_state(const combination *c, int state) {
+  rondo_status status = check_present(c, 3 * state);
+  if (!status)
+    status = check_present(c, 3 * state + 1);
+  for (int i = 0; i < c->algebra->actions && !status; ++i) {
+    const rondo_action *action = &c->algebra->action[i];
+    if (action->target != state)
+      continue;
+    status = check_present(c, c->first + c->step * i);
+    if (!status)
+      status = check_present(c, 3 * action->source);
+  }
+  return status;
+}
+
+/* A(before) + N of one head: sums over coupled states first, then factors of the state's own, which commute with
+ * them. */
+static void combine_head(const combination *c, int state, int64_t batch, int64_t head) {
+  view result = view_at(c, 3 * state + 2, batch, head), contribution = view_at(c, 3 * state + 1, batch, head);
+  view source = view_at(c, 3 * state, batch, head);
+  int sums = 0, maximum = 0;
+  for (int i = 0; i < c->algebra->actions; ++i) {
+    const rondo_action *action = &c->algebra->action[i];
+    if (action->target != state || !is_sum(action->kind))
+      continue;
+    if (!sums++)
+      fill(result, 0);
+    add_product(action->kind, view_at(c, c->first + c->step * i, batch, head),
+                view_at(c, 3 * action->source, batch, head), result);
+  }
+  if (sums)
+    source = result;
+  for (int i = 0; i < c->algebra->actions; ++i) {
+    const rondo_action *action = &c->algebra->action[i];
+    if (action->target != state || is_sum(action->kind))
+      continue;
+    scale(action->kind, view_at(c, c->first + c->step * i, batch, head), source, result);
+    source = result;
+    maximum |= action->kind == RONDO_MAXPLUS;
+  }
+  for (int64_t i = 0; i < result.rows; ++i)
+    for (int64_t j = 0; j < result.cols; ++j) {
+      float before = *at(source, i, j), own = *at(contribution, i, j);
+      *at(result, i, j) = !maximum ? before + own : before > own ? before : own;
+    }
+}
+
+static rondo_status combine_states(const combination *c, int computes) {
+  for (int state = 0; state < c->algebra->states; ++state) {
+    const rondo_descriptor *result = &c->descriptors[3 * state + 2];
+    if (!result->aligned)
+      continue;
+    rondo_status status = check_state(c, state);
+    if (status)
+      return status;
+    for (int64_t batch = 0; computes && batch < result->extents[0]; ++batch)
+      for (int64_t head = 0; head < result->extents[1]; ++head)
+        combine_head(c, state, batch, head);
+  }
+  return RONDO_OK;
+}
+
+rondo_status rondo_combine(const rondo_signature *signature, const rondo_algebra *algebra,
+                           const DLTensor *const *tensors, rondo_descriptor *descriptors) {
+  combination c = {signature, algebra, descriptors, 3 * algebra->states, 1};
+  rondo_masks masks;
+  rondo_status status = rondo_prepare(signature, tensors, 0, descriptors, &masks);
+  if (status)
+    return status;
+  for (int state = 0; state < algebra->states; ++state) {
+    rondo_descriptor *initial = &descriptors[3 * state];
+    if (initial->aligned)
+      continue;
+    initial->allocated = initial->aligned = (void *)&algebra->init[state];
+    memset(initial->extents, 0, sizeof initial->extents);
+  }
+  status = combine_states(&c, 0);
+  return status ? status : combine_states(&c, 1);
+}
+
+/* The transition of `first` and then `second`, A2 A1: [target, middle] times [middle, source], summed over what is in
+ * the middle; factors multiply element by element, and what running maxima add is added. */
+static rondo_status compose_transition(const combination *c, int wanted, int computes) {
+  const rondo_action *actions = c->algebra->action, *product = &actions[wanted];
+  int begin = 3 * c->algebra->states, sums = is_sum(product->kind);
+  const rondo_descriptor *composed = &c->descriptors[begin + 3 * wanted + 2];
+  for (int64_t batch = 0; sums && computes && batch < composed->extents[0]; ++batch)
+    for (int64_t head = 0; head < composed->extents[1]; ++head)
+      fill(view_at(c, begin + 3 * wanted + 2, batch, head), 0);
+  for (int i = 0; i < c->algebra->actions; ++i)
+    for (int j = 0; j < c->algebra->actions; ++j) {
+      const rondo_action *second = &actions[i], *first = &actions[j];
+      if (second->kind != product->kind || first->kind != product->kind || second->target != product->target ||
+          first->target != second->source || first->source != product->source)
+        continue;
+      rondo_status status = check_present(c, begin + 3 * i + 1);
+      if (!status)
+        status = check_present(c, begin + 3 * j);
+      if (status)
+        return status;
+      for (int64_t batch = 0; computes && batch < composed->extents[0]; ++batch)
+        for (int64_t head = 0; head < composed->extents[1]; ++head) {
+          view a = view_at(c, begin + 3 * i + 1, batch, head), source = view_at(c, begin + 3 * j, batch, head);
+          view result = view_at(c, begin + 3 * wanted + 2, batch, head);
+          if (sums)
+            add_product(RONDO_MATRIX, a, source, result);
+          else
+            scale(product->kind == RONDO_MAXPLUS ? RONDO_MAXPLUS : RONDO_ELEMENTS, a, source, result);
+        }
+    }
+  return RONDO_OK;
+}
+
+rondo_status rondo_compose(const rondo_signature *signature, const rondo_algebra *algebra,
+                           const DLTensor *const *tensors, rondo_descriptor *descriptors) {
+  combination c = {signature, algebra, descriptors, 3 * algebra->states + 1, 3};
+  rondo_masks masks;
+  rondo_status status = rondo_prepare(signature, tensors, 0, descriptors, &masks);
+  for (int computes = 0; computes < 2 && !status; ++computes) {
+    status = combine_states(&c, computes);
+    for (int i = 0; i < algebra->actions && !status; ++i)
+      if (descriptors[3 * (algebra->states + i) + 2].aligned)
+        status = compose_transition(&c, i, computes);
+  }
+  return status;
 }

@@ -34,8 +34,11 @@ typedef enum rondo_role {
   RONDO_SAVED, /**< states before every chunk, [B, H, chunks, sizes...]; no tensor but part of the workspace */
   RONDO_INITIAL_GRADIENT, /**< [B, H, sizes...], optional */
   /* Of the step kernel: */
-  RONDO_STATE,  /**< [B, H, sizes...], read and written */
-  RONDO_HISTORY /**< the state after each token, [B, H, T, sizes...], optional */
+  RONDO_STATE,   /**< [B, H, sizes...], read and written */
+  RONDO_HISTORY, /**< the state after each token, [B, H, T, sizes...], optional */
+  /* Of summaries: */
+  RONDO_CONTRIBUTION, /**< what a shard adds to a state, [B, H, sizes...], optional */
+  RONDO_TRANSITION    /**< what a shard makes of the states it begins with, [B, H, sizes...], optional */
 } rondo_role;
 
 typedef struct rondo_operand {
@@ -45,13 +48,15 @@ typedef struct rondo_operand {
   DLDataType dtype;
   int rank; /**< of one token's value: 0, 1 or 2 */
   int64_t sizes[2];
+  const float *constant; /**< one head's values where the tensor is missing, or NULL: none */
 } rondo_operand;
 
 /**
  * The operands in the kernel's order: arguments, outputs, then initial and final value of every state. Of a backward
  * kernel: arguments, cotangents of the outputs, gradients of the arguments, then of every state the initial value, the
  * cotangent of the final value, the saved values, and the gradient of the initial value. Of a step kernel: arguments,
- * outputs, then every state and its history.
+ * outputs, then every state and its history. Of a summary: arguments, then the initial value and the contribution of
+ * every state, or the initial value and the final one of a transition.
  */
 typedef struct rondo_signature {
   const char *mixer;
@@ -96,6 +101,47 @@ rondo_status rondo_place_states(const rondo_signature *signature, void *workspac
  */
 rondo_status rondo_place_scratch(const rondo_signature *signature, void *scratch, size_t bytes, size_t each,
                                  rondo_descriptor *descriptor, int64_t *threads);
+
+/** How a transition array acts on a state; rows and columns are the state's. */
+typedef enum rondo_transition {
+  RONDO_SCALAR,
+  RONDO_ROWS,
+  RONDO_COLS,
+  RONDO_ELEMENTS,
+  RONDO_MAXPLUS,    /**< is added, element by element, and the contribution is a maximum */
+  RONDO_COUPLING,   /**< a scalar times the source, summed over sources */
+  RONDO_MATRIX,     /**< M S */
+  RONDO_MATRIX_COLS /**< S M^T */
+} rondo_transition;
+
+/** One transition array. */
+typedef struct rondo_action {
+  rondo_transition kind;
+  int target, source; /**< states of the mixer, by number */
+} rondo_action;
+
+/** How the summaries of shards combine. */
+typedef struct rondo_algebra {
+  int states;
+  const float *init; /**< what each state of a sequence starts at */
+  int actions;
+  const rondo_action *action;
+} rondo_algebra;
+
+/**
+ * States after a shard from those before it: A(before) + N. The operands are the initial value, the contribution and
+ * the final value of every state, then the transition arrays in the order of the algebra's actions. Computes the final
+ * values that are there.
+ */
+rondo_status rondo_combine(const rondo_signature *signature, const rondo_algebra *algebra,
+                           const DLTensor *const *tensors, rondo_descriptor *descriptors);
+
+/**
+ * The summary of two shards, (A2 A1, A2(N1) + N2). The operands are those of the first shard, the second and both for
+ * every state's contribution and then for every transition array. Computes the results that are there.
+ */
+rondo_status rondo_compose(const rondo_signature *signature, const rondo_algebra *algebra,
+                           const DLTensor *const *tensors, rondo_descriptor *descriptors);
 
 #ifdef __cplusplus
 }

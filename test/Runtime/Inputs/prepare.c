@@ -5,9 +5,9 @@
 #include <stdio.h>
 
 static const rondo_operand operands[] = {
-    {"q", RONDO_TOKEN, 1, {kDLFloat, 32, 1}, 1, {4}},   {"g", RONDO_TOKEN, 0, {kDLBfloat, 16, 1}, 0, {0}},
-    {"w", RONDO_PARAM, 0, {kDLFloat, 32, 1}, 1, {4}},   {"o", RONDO_OUTPUT, 0, {kDLFloat, 32, 1}, 1, {4}},
-    {"S", RONDO_INITIAL, 0, {kDLFloat, 32, 1}, 0, {0}}, {"S", RONDO_FINAL, 0, {kDLFloat, 32, 1}, 0, {0}},
+    {"q", RONDO_TOKEN, 1, {kDLFloat, 32, 1}, 1, {4}, NULL},   {"g", RONDO_TOKEN, 0, {kDLBfloat, 16, 1}, 0, {0}, NULL},
+    {"w", RONDO_PARAM, 0, {kDLFloat, 32, 1}, 1, {4}, NULL},   {"o", RONDO_OUTPUT, 0, {kDLFloat, 32, 1}, 1, {4}, NULL},
+    {"S", RONDO_INITIAL, 0, {kDLFloat, 32, 1}, 0, {0}, NULL}, {"S", RONDO_FINAL, 0, {kDLFloat, 32, 1}, 0, {0}, NULL},
 };
 enum { Q, G, W, O, INITIAL, FINAL, COUNT };
 static const rondo_signature signature = {"m", COUNT, operands, 0};
