@@ -4,6 +4,8 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "rondo/Analysis/Structure.h"
 #include "rondo/Transforms/Passes.h"
+#include "llvm/ADT/StringSet.h"
+#include <cmath>
 
 #define DEBUG_TYPE "rondo-summarize"
 
@@ -312,6 +314,14 @@ struct Summarize : rondo::impl::RondoSummarizeBase<Summarize> {
       for (StateOp state : phase.states)
         state->setAttr("rondo.level", b.getI64IntegerAttr(level));
     }
+    // A contribution is what comes of nothing: zero, or no maximum at all.
+    llvm::StringSet<> maxima;
+    for (StateOp state : mixer.getStates())
+      if (auto kind = state->getAttrOfType<StringAttr>("rondo.transition"); kind && kind == "maxplus")
+        maxima.insert(cast<StringAttr>(state->getAttrOfType<ArrayAttr>("rondo.transition_of")[0]).getValue());
+    for (StateOp state : mixer.getStates())
+      if (!state->hasAttr("rondo.transition"))
+        state.setInitAttr(b.getF64FloatAttr(maxima.contains(state.getName()) ? -INFINITY : 0.0));
     // Outputs are no part of a summary.
     mixer.getYield()->setOperands({});
     mixer.setFunctionType(FunctionType::get(&getContext(), mixer.getArgumentTypes(), {}));

@@ -155,8 +155,8 @@ def RondoSpecialize : Pass<"rondo-specialize", "::mlir::ModuleOp"> {
 def RondoSummarize : Pass<"rondo-summarize", "::rondo::MixerOp"> {
   let summary = "Turn a mixer into what a shard of the sequence does to its states";
   let description = [{
-    A shard takes the states S it begins with to A(S) + N. The summary mixer has the states of the mixer, which give the
-    contribution N when they begin at zero, and states for the transition A:
+    A shard takes the states S it begins with to A(S) + N. The summary mixer has the states of the mixer, which begin at
+    zero (a running maximum at -inf) and give the contribution N, and states for the transition A:
 
     * `scalar`, `rows`, `cols`, `elements`: products of decays (begin at 1);
     * `coupling`: scalars, one for each pair of coupled states;
