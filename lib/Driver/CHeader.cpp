@@ -6,19 +6,27 @@
 #include "llvm/Support/Format.h"
 #include "llvm/Support/Path.h"
 #include "llvm/Support/raw_ostream.h"
+#include <cmath>
+#include <set>
 
 using namespace llvm;
 
 namespace rondo::driver {
 
+CTensor CInterface::makeTensor(const Operand &operand, const Twine &field, StringRef role, const Options &options) {
+  CTensor tensor{field.str(), operand.name, role.str(), &operand, kernelType(operand, options), {}};
+  for (const Dim &dim : operand.dims)
+    tensor.sizes.push_back(*dim.evaluate(sizes));
+  for (StringRef written : {"_OUTPUT", "_FINAL", "_STATE", "_HISTORY", "_GRADIENT", "_CONTRIBUTION", "_TRANSITION"})
+    tensor.written |= role.ends_with(written);
+  return tensor;
+}
+
 CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, int64_t chunk, int64_t scratch,
                        const Options &options)
     : signature(signature), sizes(sizes), chunk(chunk), scratch(scratch), source(sys::path::filename(options.file)) {
   auto add = [&](std::vector<CTensor> &tensors, const Operand &operand, const Twine &field, StringRef role) {
-    CTensor tensor{field.str(), operand.name, role.str(), &operand, kernelType(operand, options), {}};
-    for (const Dim &dim : operand.dims)
-      tensor.sizes.push_back(*dim.evaluate(sizes));
-    tensors.push_back(std::move(tensor));
+    tensors.push_back(makeTensor(operand, field, role, options));
   };
   auto roleOf = [](const Operand &argument) { return argument.role == Operand::param ? "RONDO_PARAM" : "RONDO_TOKEN"; };
   for (const Operand &argument : signature.arguments)
@@ -43,21 +51,60 @@ CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &siz
   }
 }
 
+void CInterface::addSummary(const Signature &summary, ArrayRef<SummaryState> states, const Options &options) {
+  summaryStates = states;
+  auto add = [&](std::vector<CTensor> &tensors, const Operand &operand, const Twine &field, StringRef role,
+                 const Twine &note, bool written) {
+    CTensor &tensor = tensors.emplace_back(makeTensor(operand, field, role, options));
+    tensor.note = note.str();
+    tensor.written = written;
+  };
+  for (const Operand &argument : summary.arguments)
+    summaryTensors.push_back(
+        makeTensor(argument, argument.name, argument.role == Operand::param ? "RONDO_PARAM" : "RONDO_TOKEN", options));
+  constexpr StringLiteral kNotWanted = ", or NULL: not wanted";
+  for (auto [state, operand] : zip_equal(states, summary.states)) {
+    bool isTransition = !state.transition.empty();
+    add(summaryTensors, operand, isTransition ? "" : "initial_" + Twine(state.name), "RONDO_INITIAL",
+        ", or NULL: not known yet", false);
+    summaryTensors.back().identity = state.identity;
+    add(summaryTensors, operand, (isTransition ? "" : "contribution_") + Twine(state.name),
+        isTransition ? "RONDO_TRANSITION" : "RONDO_CONTRIBUTION", kNotWanted, true);
+  }
+  const Operand *own = signature.states.data(); // with the values that a sequence starts at
+  for (bool transitions : {false, true})
+    for (auto [state, operand] : zip_equal(states, summary.states)) {
+      if (state.transition.empty() == transitions)
+        continue;
+      std::string field = (transitions ? "" : "contribution_") + state.name;
+      StringRef role = transitions ? "RONDO_TRANSITION" : "RONDO_CONTRIBUTION";
+      const std::string &target = transitions ? state.of[0] : state.name;
+      if (!transitions)
+        add(combineTensors, *own, "initial_" + Twine(state.name), "RONDO_INITIAL", "", false);
+      add(combineTensors, operand, field, role, "; final_" + Twine(target) + " needs it", false);
+      if (!transitions)
+        add(combineTensors, *own++, "final_" + Twine(state.name), "RONDO_FINAL", "", true);
+      add(composeTensors, operand, "first_" + Twine(field), role, "", false);
+      add(composeTensors, operand, "second_" + Twine(field), role, "", false);
+      add(composeTensors, operand, field, role, kNotWanted, true);
+    }
+}
+
 static void printField(const CTensor &tensor, raw_ostream &os) {
   if (tensor.field.empty())
     return;
   StringRef role = tensor.role;
   bool isGradient = role.ends_with("_GRADIENT");
   bool isHistory = role == "RONDO_HISTORY";
-  bool written = role == "RONDO_OUTPUT" || role == "RONDO_FINAL" || role == "RONDO_STATE" || isHistory || isGradient;
   std::string layout = tensor.operand->layout();
   if (isHistory)
     layout.insert(StringRef("[B, H").size(), ", T");
-  os << "  " << (written ? "" : "const ") << "DLTensor *" << tensor.field << "; /**< " << layout << " "
+  os << "  " << (tensor.written ? "" : "const ") << "DLTensor *" << tensor.field << "; /**< " << layout << " "
      << elementTypeName(tensor.type);
   if (tensor.operand->grouped)
     os << (isGradient ? "; as many heads as " + tensor.name : "; may have fewer heads, a divisor of H");
-  if (role == "RONDO_INITIAL")
+  os << tensor.note;
+  if (role == "RONDO_INITIAL" && tensor.note.empty())
     os << ", or NULL: starts at " << format("%g", tensor.operand->init);
   if (role == "RONDO_STATE")
     os << "; a sequence starts at " << format("%g", tensor.operand->init);
@@ -120,6 +167,69 @@ static void printStep(const CInterface &interface, raw_ostream &os) {
      << "rondo_status " << mixer << "_step(const " << mixer << "_step_args *args);\n\n";
 }
 
+static void printSummary(const CInterface &interface, raw_ostream &os) {
+  const std::string &mixer = interface.signature.mixer;
+  if (!interface.noSummary.empty()) {
+    os << "/* No " << mixer << "_summary: " << interface.noSummary << ". */\n\n";
+    return;
+  }
+  int64_t levels = 1;
+  for (const SummaryState &state : interface.summaryStates)
+    levels = std::max(levels, state.level + 1);
+  os << "/**\n * The tensors of the summary of a shard of the sequence, under the same rules. A shard takes the states "
+        "S "
+        "before it to\n * A(S) + N: `contribution_` is N, and the arrays without a prefix are A.\n";
+  if (levels == 1)
+    os << " * Split a sequence: summarise every shard, with `initial_` NULL; from the first shard to the last, "
+       << mixer << "_combine\n * makes of the states before a shard those after it; run every shard with the states "
+       << "before it.\n";
+  else
+    os << " * States become known in the order of their levels. For level 0, 1, ...: summarise every shard, with "
+          "`initial_` of lower\n * levels' states (what the shard begins with; their contributions mean nothing then) "
+          "and NULL "
+          "for the others; from the\n * first shard to the last, "
+       << mixer << "_combine makes of this level's states before a shard those after it.\n * Then run every shard with "
+       << "the states before it.\n";
+  for (int64_t level = 0; level < levels; ++level) {
+    SmallVector<StringRef> names;
+    for (const SummaryState &state : interface.summaryStates)
+      if (state.transition.empty() && state.level == level)
+        names.push_back(state.name);
+    if (levels > 1)
+      os << " *   level " << level << ": " << join(names, ", ") << "\n";
+  }
+  os << " */\ntypedef struct " << mixer << "_summary_args {\n";
+  for (const CTensor &tensor : interface.summaryTensors)
+    printField(tensor, os);
+  os << "  int32_t threads; /**< over batch entries and heads; 0: as many as OpenMP gives */\n"
+     << "  int32_t check_nan; /**< not 0: look for NaN in every input first */\n"
+     << "} " << mixer << "_summary_args;\n\n"
+     << "/** Summarises a shard. When the result is not RONDO_OK, nothing has been written and `rondo_error_message` "
+        "says\n * why. Threads may call it at the same time. */\n"
+     << "rondo_status " << mixer << "_summary(const " << mixer << "_summary_args *args);\n\n";
+
+  os << "/**\n * The states before a shard, its summary, and the states after it. None of the latter overlaps anything "
+        "else.\n */\ntypedef struct "
+     << mixer << "_combine_args {\n";
+  for (const CTensor &tensor : interface.combineTensors)
+    printField(tensor, os);
+  os << "} " << mixer << "_combine_args;\n\n"
+     << "/** Computes the states after a shard, A(initial) + N. When the result is not RONDO_OK, nothing has been "
+        "written. */\n"
+     << "rondo_status " << mixer << "_combine(const " << mixer << "_combine_args *args);\n\n";
+
+  os << "/**\n * The summaries of two shards that follow one another, and that of both as one. The latter overlaps "
+        "nothing "
+        "else.\n */\ntypedef struct "
+     << mixer << "_compose_args {\n";
+  for (const CTensor &tensor : interface.composeTensors)
+    printField(tensor, os);
+  os << "} " << mixer << "_compose_args;\n\n"
+     << "/** Computes the summary of two shards, of states of one level. When the result is not RONDO_OK, nothing has "
+        "been\n * written. */\n"
+     << "rondo_status " << mixer << "_compose(const " << mixer << "_compose_args *args);\n\n";
+}
+
 void printHeader(const CInterface &interface, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
   std::string guard = "RONDO_MIXER_" + StringRef(mixer).upper() + "_H";
@@ -153,6 +263,7 @@ void printHeader(const CInterface &interface, raw_ostream &os) {
      << "rondo_status " << mixer << "_forward(const " << mixer << "_args *args);\n\n";
   printBackward(interface, os);
   printStep(interface, os);
+  printSummary(interface, os);
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
 }
 
@@ -170,7 +281,8 @@ static void printTable(const CInterface &interface, ArrayRef<CTensor> tensors, S
     os << "    {\"" << tensor.name << "\", " << tensor.role << ", " << int(tensor.operand->grouped) << ", "
        << dlpackType(tensor.type) << ", " << tensor.sizes.size() << ", {";
     interleaveComma(tensor.sizes, os);
-    os << (tensor.sizes.empty() ? "0" : "") << "}},\n";
+    os << (tensor.sizes.empty() ? "0" : "") << "}, "
+       << (tensor.identity ? "identity_" + std::to_string(tensor.sizes[0]) : "NULL") << "},\n";
   }
   os << "};\nstatic const rondo_signature " << name << "_signature = {\"" << interface.signature.mixer << "\", "
      << tensors.size() << ", " << name << "_operands, " << chunk << "};\n\n";
@@ -197,9 +309,59 @@ static void printFunction(const CInterface &interface, ArrayRef<CTensor> tensors
   os << last << ");\n";
 }
 
+/// How the summaries of shards combine, for the runtime, and the functions.
+static void printSummaryWrapper(const CInterface &interface, raw_ostream &os) {
+  const std::string &mixer = interface.signature.mixer;
+  std::set<int64_t> identities;
+  for (const CTensor &tensor : interface.summaryTensors)
+    if (tensor.identity)
+      identities.insert(tensor.sizes[0]);
+  for (int64_t size : identities) {
+    os << "static const float identity_" << size << "[" << size * size << "] = {";
+    for (int64_t i = 0; i < size; ++i)
+      os << (i % 8 ? " " : "\n    ") << "[" << i * (size + 1) << "] = 1,";
+    os << "};\n\n";
+  }
+  printTable(interface, interface.summaryTensors, "summary", 0, os);
+  printFunction(interface, interface.summaryTensors, "summary", "_mlir_ciface_" + mixer + "_summary_kernel", "",
+                "masks.initial, masks.final, args->threads", "int64_t, int64_t, int64_t", os);
+  os << "  return status;\n}\n\nstatic const float inits[] = {";
+  interleaveComma(interface.signature.states, os, [&](const Operand &state) {
+    if (std::isinf(state.init))
+      os << (state.init < 0 ? "-INFINITY" : "INFINITY");
+    else
+      os << format("%.9g", state.init);
+  });
+  auto numberOf = [&](StringRef name) {
+    return llvm::find_if(interface.signature.states, [&](const Operand &state) { return state.name == name; }) -
+           interface.signature.states.begin();
+  };
+  os << "};\nstatic const rondo_action actions[] = {\n";
+  int64_t count = 0;
+  for (const SummaryState &state : interface.summaryStates) {
+    if (state.transition.empty())
+      continue;
+    ++count;
+    os << "    {RONDO_" << StringRef(state.transition).upper() << ", " << numberOf(state.of.front()) << ", "
+       << numberOf(state.of.back()) << "},\n";
+  }
+  os << (count ? "" : "    {RONDO_SCALAR, 0, 0}, /* none */\n") << "};\nstatic const rondo_algebra algebra = {"
+     << interface.signature.states.size() << ", inits, " << count << ", actions};\n\n";
+  for (bool composes : {false, true}) {
+    StringRef name = composes ? "compose" : "combine";
+    ArrayRef<CTensor> tensors = composes ? interface.composeTensors : interface.combineTensors;
+    printTable(interface, tensors, name, 0, os);
+    os << "rondo_status " << mixer << "_" << name << "(const " << mixer << "_" << name
+       << "_args *args) {\n  const DLTensor *tensors[] = {";
+    interleaveComma(tensors, os, [&](const CTensor &tensor) { os << "args->" << tensor.field; });
+    os << "};\n  rondo_descriptor d[" << tensors.size() << "];\n  return rondo_" << name << "(&" << name
+       << "_signature, &algebra, tensors, d);\n}\n\n";
+  }
+}
+
 void printWrapper(const CInterface &interface, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
-  os << "#include \"rondo_runtime.h\"\n#include \"" << mixer << ".h\"\n#include <stdlib.h>\n\n";
+  os << "#include \"rondo_runtime.h\"\n#include \"" << mixer << ".h\"\n#include <math.h>\n#include <stdlib.h>\n\n";
   constexpr StringLiteral kLast = "masks.initial, masks.final, args->threads", kTypes = "int64_t, int64_t, int64_t";
   printTable(interface, interface.tensors, "forward", 0, os);
   printFunction(interface, interface.tensors, "forward", "_mlir_ciface_" + mixer + "_kernel", "", kLast, kTypes, os);
@@ -223,7 +385,9 @@ void printWrapper(const CInterface &interface, raw_ostream &os) {
                mixer + "_step_scratch, &scratch, &threads);\n";
   printFunction(interface, interface.stepTensors, "step", "_mlir_ciface_" + mixer + "_step_kernel", scratch,
                 "&scratch, masks.final, threads", "rondo_descriptor *, int64_t, int64_t", os);
-  os << "  return status;\n}\n";
+  os << "  return status;\n}\n\n";
+  if (interface.noSummary.empty())
+    printSummaryWrapper(interface, os);
 }
 
 } // namespace rondo::driver

@@ -3,7 +3,7 @@
 #ifndef RONDO_LIB_DRIVER_CHEADER_H
 #define RONDO_LIB_DRIVER_CHEADER_H
 
-#include "rondo/Driver/Source.h"
+#include "rondo/Driver/Shards.h"
 #include "rondo/Support/Npy.h"
 
 namespace rondo::driver {
@@ -17,6 +17,11 @@ struct CTensor {
   const Operand *operand;
   ElementType type;
   llvm::SmallVector<int64_t, 2> sizes;
+  bool written = false;
+  /// What the comment says about NULL, instead of what the role says.
+  std::string note = {};
+  /// Starts as the identity matrix.
+  bool identity = false;
 };
 
 /// What the generated C files are about.
@@ -31,8 +36,19 @@ struct CInterface {
   /// The path of the source, for the comment at the top.
   std::string source;
 
+  /// Of the summary, when the mixer has one: its tensors, those of two functions on summaries, and all its states.
+  std::vector<CTensor> summaryTensors, combineTensors, composeTensors;
+  llvm::ArrayRef<SummaryState> summaryStates;
+  /// Why there is no summary.
+  std::string noSummary;
+
   CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk, int64_t scratch,
              const Options &options);
+  /// `summary` and `states` must outlive the interface.
+  void addSummary(const Signature &summary, llvm::ArrayRef<SummaryState> states, const Options &options);
+
+private:
+  CTensor makeTensor(const Operand &operand, const llvm::Twine &field, llvm::StringRef role, const Options &options);
 };
 
 /// The header for users.

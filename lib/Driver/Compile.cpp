@@ -77,13 +77,17 @@ static std::string findCompiler() {
 
 /// Builds the runtime and the wrapper and links them with the kernels; only the mixer's own functions and the runtime's
 /// message are visible.
-static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, StringRef folder, StringRef library) {
+static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, bool hasSummary, StringRef folder,
+                          StringRef library) {
   std::string compiler = findCompiler();
   if (compiler.empty())
     return error("no C compiler found (CC, clang, cc, gcc): one is needed to link the shared object");
   std::string exports = "{ global: ";
   for (StringRef name : {"_forward", "_backward", "_backward_workspace", "_step"})
     exports += (mixer + name + "; ").str();
+  if (hasSummary)
+    for (StringRef name : {"_summary", "_combine", "_compose"})
+      exports += (mixer + name + "; ").str();
   exports += "rondo_error_message; rondo_error_text; local: *; };\n";
   if (failed(writeText(temporary.file("rondo_runtime.h"), kRuntimeHeader)) ||
       failed(writeText(temporary.file("rondo_runtime.c"), kRuntimeSource)) ||
@@ -94,9 +98,11 @@ static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, Str
               rpath = std::string("-Wl,-rpath,") + kLibraryDir,
               versions = "-Wl,--version-script=" + temporary.file("exports.map"),
               runtime = temporary.file("rondo_runtime.c"), wrapper = temporary.file("wrapper.c"),
-              kernel = temporary.file("kernel.o"), log = temporary.file("log");
-  StringRef arguments[] = {compiler, "-std=c11", "-O2", "-fPIC", "-shared", include,   runtime, wrapper,
-                           kernel,   versions,   "-o",  library, "-lomp",   libraries, rpath,   "-lm"};
+              kernel = temporary.file("kernel.o"), summary = temporary.file("summary.o"), log = temporary.file("log");
+  SmallVector<StringRef> arguments{compiler, "-std=c11", "-O2", "-fPIC", "-shared", include,   runtime, wrapper,
+                                   kernel,   versions,   "-o",  library, "-lomp",   libraries, rpath,   "-lm"};
+  if (hasSummary)
+    arguments.insert(llvm::find(arguments, kernel), summary);
   std::optional<StringRef> redirects[] = {std::nullopt, StringRef(log), StringRef(log)};
   std::string message;
   int code = sys::ExecuteAndWait(compiler, arguments, std::nullopt, redirects, 0, 0, &message);
@@ -105,6 +111,31 @@ static LogicalResult link(const TemporaryFolder &temporary, StringRef mixer, Str
   if (ErrorOr<std::unique_ptr<MemoryBuffer>> output = MemoryBuffer::getFile(log))
     message += (*output)->getBuffer().rtrim();
   return error("'" + compiler + "' could not link '" + library + "': " + message);
+}
+
+/// Replaces what `source` holds by the summary of `mixer`, as code. Returns why there is none, or nothing.
+static std::string buildSummary(Source &source, MixerOp mixer, const StringMap<int64_t> &sizes, const Options &options,
+                                const CpuTarget &target, Stopwatch &stopwatch, std::vector<SummaryState> &states,
+                                std::optional<Signature> &signature) {
+  ModuleOp module = source.getModule();
+  module.getBody()->clear();
+  module->setAttrs(DictionaryAttr::get(module.getContext()));
+  module.push_back(mixer);
+  std::string reason;
+  ScopedDiagnosticHandler handler(module.getContext(), [&](Diagnostic &diagnostic) {
+    if (diagnostic.getSeverity() == DiagnosticSeverity::Error && reason.empty())
+      reason = diagnostic.str();
+    return success();
+  });
+  if (mixer.getStates().empty())
+    return "the mixer has no state";
+  if (failed(summarize(source)))
+    return reason;
+  signature.emplace(mixer);
+  states = SummaryAlgebra(mixer).getStates().vec();
+  if (failed(build(source, mixer, Stage::llvm, {sizes}, options, target, stopwatch)))
+    return reason;
+  return "";
 }
 
 static LogicalResult compileStages(const Options &options) {
@@ -122,6 +153,7 @@ static LogicalResult compileStages(const Options &options) {
   Problem smallest{1, 1, 1, true, *sizes};
   if (failed(checkMemory(signature, smallest, 4)))
     return failure();
+  OwningOpRef<MixerOp> copy = mixer.clone();
   std::optional<CpuTarget> target = getTarget(options);
   if (!target || failed(build(*source, mixer, Stage::llvm, {*sizes, 0, 0, /*gradients=*/true, /*step=*/true}, options,
                               *target, stopwatch)))
@@ -157,11 +189,23 @@ static LogicalResult compileStages(const Options &options) {
   if (failed(writeFile(temporary.file("kernel.o"), writeObject)))
     return failure();
   stopwatch.lap("codegen");
+
+  std::vector<SummaryState> summaryStates;
+  std::optional<Signature> summary;
+  interface.noSummary =
+      buildSummary(*source, copy.release(), *sizes, options, *target, stopwatch, summaryStates, summary);
+  bool hasSummary = interface.noSummary.empty();
+  if (hasSummary) {
+    interface.addSummary(*summary, summaryStates, options);
+    if (failed(writeFile(temporary.file("summary.o"), writeObject)))
+      return failure();
+    stopwatch.lap("codegen");
+  }
   if (failed(writeFile(temporary.file("wrapper.c"), printed(printWrapper))) ||
       failed(writeFile(inFolder(signature.mixer + ".h"), printed(printHeader))) ||
       failed(writeText(inFolder("rondo.h"), kRondoHeader)) ||
       failed(writeText(inFolder("dlpack/dlpack.h"), kDLPackHeader)) ||
-      failed(link(temporary, signature.mixer, options.output, library)))
+      failed(link(temporary, signature.mixer, hasSummary, options.output, library)))
     return failure();
   stopwatch.lap("link");
   outs() << library << "\n" << inFolder(signature.mixer + ".h") << "\n";

@@ -178,6 +178,13 @@ static NpyArray filled(ArrayRef<int64_t> shape, float value) {
   return array;
 }
 
+LogicalResult summarize(Source &source) {
+  PassManager manager(&source.getContext(), ModuleOp::getOperationName());
+  manager.addNestedPass<MixerOp>(createRondoRaiseUpdates());
+  manager.addNestedPass<MixerOp>(createRondoSummarize());
+  return manager.run(source.getModule());
+}
+
 ShardedMixer::ShardedMixer(std::unique_ptr<Source> source, MixerOp summary)
     : source(std::move(source)), algebra(summary), summarySignature(summary) {}
 
@@ -190,10 +197,7 @@ std::unique_ptr<ShardedMixer> ShardedMixer::create(const StringMap<int64_t> &siz
   std::optional<ScopedDiagnosticHandler> quiet;
   if (isQuiet)
     quiet.emplace(&source->getContext(), [](Diagnostic &) { return success(); });
-  PassManager manager(&source->getContext(), ModuleOp::getOperationName());
-  manager.addNestedPass<MixerOp>(createRondoRaiseUpdates());
-  manager.addNestedPass<MixerOp>(createRondoSummarize());
-  if (failed(manager.run(source->getModule())))
+  if (failed(summarize(*source)))
     return nullptr;
   std::unique_ptr<ShardedMixer> result(new ShardedMixer(std::move(source), mixer));
   result->summaries = createEngine(*result->source, mixer, {sizes}, options, stopwatch);

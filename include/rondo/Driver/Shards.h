@@ -48,6 +48,9 @@ private:
   int64_t numLevels = 1;
 };
 
+/// Turns the mixer of `source` into its summary. The diagnostics say why there is none.
+mlir::LogicalResult summarize(Source &source);
+
 /// A mixer with its summary, compiled.
 class ShardedMixer {
 public:
