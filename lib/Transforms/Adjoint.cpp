@@ -203,6 +203,39 @@ void Adjoint::visitContract(linalg::ContractOp op, Value out) {
   }
 }
 
+/// Leaves out the inputs that the body does not use: a derivative seldom needs all of what the function needs, and what
+/// is not needed is then not computed again.
+static linalg::GenericOp dropUnusedInputs(ImplicitLocOpBuilder &b, linalg::GenericOp op) {
+  Block &body = *op.getBody();
+  for (Operation &inner : llvm::make_early_inc_range(llvm::reverse(body)))
+    if (isOpTriviallyDead(&inner))
+      inner.erase();
+  SmallVector<Value> inputs;
+  SmallVector<AffineMap> maps;
+  auto allMaps = op.getIndexingMapsArray();
+  SmallVector<unsigned> kept;
+  for (auto [i, input] : llvm::enumerate(op.getInputs()))
+    if (!body.getArgument(i).use_empty()) {
+      inputs.push_back(input);
+      maps.push_back(allMaps[i]);
+      kept.push_back(i);
+    }
+  if (inputs.size() == op.getInputs().size())
+    return op;
+  maps.push_back(allMaps.back());
+  auto result = linalg::GenericOp::create(b, op.getResultTypes(), inputs, op.getOutputs(), maps,
+                                          op.getIteratorTypesArray(), [&](OpBuilder &nested, Location, ValueRange v) {
+                                            IRMapping mapping;
+                                            for (auto [position, i] : llvm::enumerate(kept))
+                                              mapping.map(body.getArgument(i), v[position]);
+                                            mapping.map(body.getArguments().back(), v.back());
+                                            for (Operation &inner : body)
+                                              nested.clone(inner, mapping);
+                                          });
+  op.erase();
+  return result;
+}
+
 /// The derivative of an elementwise operation or a reduction for each operand, summed over the loops that the operand
 /// lacks.
 LogicalResult Adjoint::visitGeneric(linalg::GenericOp op, Value out) {
@@ -272,7 +305,7 @@ LogicalResult Adjoint::visitGeneric(linalg::GenericOp op, Value out) {
       return unknown->emitError("no derivative for '") << unknown->getName().getStringRef() << "'";
     if (zero && !previous)
       continue;
-    cotangents[inputs[wrt]] = generic.getResult(0);
+    cotangents[inputs[wrt]] = dropUnusedInputs(b, generic).getResult(0);
   }
   return success();
 }
