@@ -28,6 +28,19 @@ public:
     tensor = value;
   }
 
+  /// The factors that wait, when nothing else does and each lies along one axis at most: a read can have them outside.
+  std::optional<SmallVector<Lifted>> getFactors() const {
+    SmallVector<Lifted> factors;
+    for (const Change &change : pending) {
+      if (!change.a.is(0.0) || change.factor.axes.size() > 1)
+        return std::nullopt;
+      factors.push_back(change.factor);
+    }
+    return factors;
+  }
+  /// Without the changes that wait.
+  Value getOld() const { return tensor; }
+
   Value get(Lifter &emit) {
     if (pending.empty())
       return tensor;
@@ -83,6 +96,7 @@ public:
 private:
   void collect();
   void translate(Operation *op);
+  Lifted translateRead(ReadOp read);
   Lifted get(Value value) { return inner.at(value); }
   ScannedState &stateOf(Value state) { return *states.at(state); }
 
@@ -195,6 +209,33 @@ static Lifted along(Lifted value, std::optional<Axis> axis, unsigned rank) {
   return value;
 }
 
+/// (a S)^T q = a (S^T q) for a scalar, S^T (a q) for a along the axis that the read sums over, a o (S^T q) for the
+/// other: the state is scaled once, when it is written.
+Lifted Scan::translateRead(ReadOp read) {
+  ScannedState &state = stateOf(read.getState());
+  bool isMatrix = read.getState().getType().getRank() == 2;
+  unsigned summed = isMatrix && read.getAxis() == Axis::cols ? 1 : 0;
+  std::optional<SmallVector<Lifted>> factors = state.getFactors();
+  Value old = factors ? state.getOld() : state.get(*lifter);
+  Lifted vector = get(read.getVector()), outside = Lifted::of(1.0);
+  if (factors)
+    for (Lifted factor : *factors) {
+      bool isInside = !factor.axes.empty() && factor.axes[0] == summed;
+      // As a scalar or a vector of its own.
+      if (factor.axes.empty())
+        factor.shape.clear();
+      else
+        factor.shape.assign({factor.shape.size() == 2 ? factor.shape[factor.axes[0]] : factor.shape[0]});
+      for (unsigned &axis : factor.axes)
+        axis = 0;
+      Lifted &target = isInside ? vector : outside;
+      target = lifter->mul(target, factor);
+    }
+  StringRef spec = !isMatrix ? "r,r->" : (summed == 0 ? "r,rc->c" : "c,rc->r");
+  Value sum = lifter->contract(spec, lifter->materialize(vector, false), old);
+  return lifter->mul(Lifted::of(sum, false), outside);
+}
+
 void Scan::translate(Operation *op) {
   ImplicitLocOpBuilder &b = lifter->b;
   b.setLoc(op->getLoc());
@@ -223,12 +264,7 @@ void Scan::translate(Operation *op) {
         Lifted turned = lifter->rotate(Lifted::of(state.get(*lifter), false), lifter->rotation(get(rotate.getTheta())));
         state.replace(lifter->materialize(turned, false));
       })
-      .Case([&](ReadOp read) {
-        Value state = stateOf(read.getState()).get(*lifter), vector = lifter->materialize(get(read.getVector()), false);
-        bool matrix = read.getState().getType().getRank() == 2;
-        StringRef spec = !matrix ? "r,r->" : (read.getAxis() == Axis::rows ? "r,rc->c" : "c,rc->r");
-        inner[read.getResult()] = Lifted::of(lifter->contract(spec, vector, state), false);
-      })
+      .Case([&](ReadOp read) { inner[read.getResult()] = translateRead(read); })
       .Default([&](Operation *other) {
         inner[other->getResult(0)] = lifter->lift(other, [&](Value operand) { return get(operand); });
       });
