@@ -373,7 +373,8 @@ int main(int argc, char **argv) {
   Compiled vectors = compile(
       *module, "func.func(rondo-vectorize{vector-width=" + std::to_string(vectorWidth) + "},rondo-approximate-math)",
       times);
-  Compiled scalars = compile(*module, "func.func(convert-linalg-to-loops,math-expand-ops{ops=rsqrt}),convert-math-to-libm", unused);
+  Compiled scalars =
+      compile(*module, "func.func(convert-linalg-to-loops,math-expand-ops{ops=rsqrt}),convert-math-to-libm", unused);
   double peak = 0;
   if (wantTime) {
     OwningOpRef<ModuleOp> peakModule = parseSourceString<ModuleOp>(peakSource(), &context);

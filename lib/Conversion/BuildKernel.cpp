@@ -165,7 +165,8 @@ void ForwardBuilder::buildChunk(const HeadIndex &head, Value chunk, MutableArray
   cloneNeeded(results->getOperands().take_front(outputs.size()), mapping, done);
   OperandRange next = results->getOperands().drop_front(outputs.size());
   cloneNeeded(next, mapping, done);
-  for (auto [i, array] : llvm::enumerate(outputs)) {
+  for (unsigned i = 0; i < outputs.size(); ++i) {
+    const KernelArray &array = outputs[i];
     Value buffer = toBuffer(mapping.lookup(results->getOperand(i)));
     forEachRow(count, [&](Value position) {
       Value token = add(start, position);

@@ -1,5 +1,5 @@
 //===- FuseElementwise.cpp - Compute elementwise values where they are used -----------------------------*- C++ -*-===//
-//C++ -*-===//
+// C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"
 

@@ -30,16 +30,40 @@ static bool mayOverwrite(linalg::LinalgOp op, OpOperand &destination, Value old)
   });
 }
 
+/// Whether something still reads `old` when `op` has written over it.
+static bool isReadAfter(Value old, Operation *op) {
+  return llvm::any_of(old.getUses(), [&](OpOperand &use) {
+    return use.getOwner() != op &&
+           !(use.getOwner()->getBlock() == op->getBlock() && use.getOwner()->isBeforeInBlock(op));
+  });
+}
+
+/// What `value` is an unchanged copy of, or itself.
+static Value lookThroughCopies(Value value) {
+  auto copy = value.getDefiningOp<linalg::GenericOp>();
+  if (!copy || copy.getNumDpsInputs() != 1 || copy.getNumResults() != 1 ||
+      !llvm::all_of(copy.getIndexingMapsArray(), [](AffineMap map) { return map.isIdentity(); }) ||
+      copy.getBody()->getTerminator()->getOperand(0) != copy.getBody()->getArgument(0))
+    return value;
+  return lookThroughCopies(copy.getInputs()[0]);
+}
+
 /// Makes `next`, computed from the state `old` in the loop body, use the memory of `old`, which the loop needs for
 /// carrying it in place: the operation that begins `next` writes over `old` where it may; else `next` is copied.
 static Value inPlace(TensorBuilder &b, Value next, Value old) {
-  if (!isa<RankedTensorType>(old.getType()) || next == old)
+  if (!isa<RankedTensorType>(old.getType()))
+    return next;
+  next = lookThroughCopies(next);
+  if (next == old)
     return next;
   Value value = next;
   while (auto op = value.getDefiningOp<linalg::LinalgOp>()) {
     OpOperand *destination = op.getDpsInitOperand(cast<OpResult>(value).getResultNumber());
-    if (destination->get() == old)
-      return next;
+    if (destination->get() == old) {
+      if (!isReadAfter(old, op))
+        return next;
+      break;
+    }
     if (destination->get().getDefiningOp<tensor::EmptyOp>()) {
       if (!mayOverwrite(op, *destination, old))
         break;

@@ -234,8 +234,8 @@ LogicalResult ShardedMixer::run(const Signature &signature, const Problem &probl
       std::vector<StateArrays> states;
       for (auto [state, operand] : zip_equal(algebra.getStates(), summarySignature.states)) {
         std::vector<int64_t> shape = problem.shape(operand);
-        bool isMaximum = any_of(algebra.getStates(), [&](const SummaryState &a) {
-          return a.transition == "maxplus" && a.of[0] == state.name;
+        bool isMaximum = any_of(algebra.getStates(), [name = state.name](const SummaryState &a) {
+          return a.transition == "maxplus" && a.of[0] == name;
         });
         if (state.transition.empty() && state.level < level)
           initial[state.name] = before[shard][state.name];

@@ -109,9 +109,9 @@ struct Squares {
 };
 } // namespace
 
-/// Two thousandths of the largest root mean square of all gradients. A gradient that cancels to less (a gauge such as the
-/// start of a running maximum has none) is measured against that: f32 leaves some 1e-7 of what cancels, whatever is left
-/// of it, and the usual tolerance of 1e-4 of two thousandths is twice that.
+/// Two thousandths of the largest root mean square of all gradients. A gradient that cancels to less (a gauge such as
+/// the start of a running maximum has none) is measured against that: f32 leaves some 1e-7 of what cancels, whatever is
+/// left of it, and the usual tolerance of 1e-4 of two thousandths is twice that.
 static double roundingFloor(const GradientArrays &expected) {
   double largest = 0;
   for (const auto *map : {&expected.inputGradients, &expected.initialStateGradients})

@@ -160,8 +160,9 @@ LogicalResult Derive::derive(MixerOp mixer, int64_t chunk, bool isStep) {
     inputAttrs.push_back(attrs.getDictionary(&getContext()));
   }
 
-  auto function = func::FuncOp::create(builder, (mixer.getName() + (isStep ? "_step" : "")).str(), builder.getFunctionType(inputs, results),
-                                       ArrayRef<NamedAttribute>(), inputAttrs);
+  auto function =
+      func::FuncOp::create(builder, (mixer.getName() + (isStep ? "_step" : "")).str(),
+                           builder.getFunctionType(inputs, results), ArrayRef<NamedAttribute>(), inputAttrs);
   function.setAllResultAttrs(resultAttrs);
   function->setAttr("rondo.chunk", builder.getI64IntegerAttr(chunk));
   if (isStep)
