@@ -1,5 +1,4 @@
-//===- rondo-micro.cpp - Check and time single operations ---------------------------------------------------*- C++
-//-*-===//
+//===- rondo-micro.cpp - Check and time single operations -------------------------------------------------------===//
 //
 // Compiles every function of a file twice, with rondo-vectorize and with upstream's scalar loops, runs both on the same
 // random buffers and compares everything they may have written, guard zones included. Arguments are static memrefs (any

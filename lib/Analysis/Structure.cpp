@@ -1,5 +1,4 @@
-//===- Structure.cpp - Which parts of a mixer can run a chunk at a time
-//-------------------------------------------------===//
+//===- Structure.cpp - Which parts of a mixer can run a chunk at a time -----------------------------------------===//
 
 #include "rondo/Analysis/Structure.h"
 #include "llvm/ADT/SCCIterator.h"

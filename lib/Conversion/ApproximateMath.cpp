@@ -1,5 +1,4 @@
-//===- ApproximateMath.cpp - Elementary functions as arithmetic ---------------------------------------------*- C++
-//-*-===//
+//===- ApproximateMath.cpp - Elementary functions as arithmetic -------------------------------------------------===//
 //
 // Polynomials after an exact range reduction; the coefficients of log, tanh, sin and cos are those of Cephes (Moshier).
 //

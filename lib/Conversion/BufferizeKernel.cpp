@@ -1,4 +1,4 @@
-//===- BufferizeKernel.cpp - Tensors to buffers ---------------------------------------------------------*- C++ -*-===//
+//===- BufferizeKernel.cpp - Tensors to buffers -----------------------------------------------------------------===//
 
 #include "rondo/Conversion/Passes.h"
 

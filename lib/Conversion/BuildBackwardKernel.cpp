@@ -1,5 +1,4 @@
-//===- BuildBackwardKernel.cpp - Gradients over whole arrays
-//-----------------------------------------------------------===//
+//===- BuildBackwardKernel.cpp - Gradients over whole arrays ----------------------------------------------------===//
 //
 // For each head: a forward sweep over the chunks that keeps the states at their boundaries, then the backward bodies
 // from the last chunk to the first with the cotangents of the states carried. Everything inside a chunk is computed

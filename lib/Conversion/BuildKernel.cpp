@@ -1,4 +1,4 @@
-//===- BuildKernel.cpp - Chunk body to kernel function --------------------------------------------------*- C++ -*-===//
+//===- BuildKernel.cpp - Chunk body to kernel function ----------------------------------------------------------===//
 //
 // Wraps the body of one chunk in everything around it: the loop over batch, heads and column blocks, the loop over
 // chunks, the loads, conversions and stores of token rows, and the states carried from chunk to chunk.

@@ -1,4 +1,4 @@
-//===- BuildStepKernel.cpp - The body of one token to the step kernel ---------------------------------------------===//
+//===- BuildStepKernel.cpp - The body of one token to the step kernel -------------------------------------------===//
 //
 // Decoding: a few tokens a call, the states updated where the caller keeps them. Nothing is copied in or out but the
 // rows of the tokens, and nothing is allocated on the heap. One function does one head; the kernel calls it for all of

@@ -1,4 +1,4 @@
-//===- ConvertToLLVM.cpp - The last dialect conversion --------------------------------------------------*- C++ -*-===//
+//===- ConvertToLLVM.cpp - The last dialect conversion ----------------------------------------------------------===//
 
 #include "rondo/Conversion/Passes.h"
 

@@ -1,4 +1,4 @@
-//===- FuseElementwise.cpp - Compute elementwise values where they are used -----------------------------*- C++ -*-===//
+//===- FuseElementwise.cpp - Compute elementwise values where they are used -------------------------------------===//
 // C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"

@@ -1,5 +1,4 @@
-//===- KernelBuilder.cpp - Loops around chunk bodies
-//--------------------------------------------------------------------===//
+//===- KernelBuilder.cpp - Loops around chunk bodies ------------------------------------------------------------===//
 
 #include "KernelBuilder.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -1,5 +1,4 @@
-//===- KernelBuilder.h - Loops around chunk bodies --------------------------------------------------------------*- C++
-//-*-===//
+//===- KernelBuilder.h - Loops around chunk bodies ----------------------------------------------------*- C++ -*-===//
 //
 // What the kernels of a mixer have in common: their arrays, the loop over batch and heads, the loads and stores of
 // rows, and the states carried from chunk to chunk.

@@ -1,4 +1,4 @@
-//===- LowerChunk.cpp - Tensor programs that become in-place loops ------------------------------------------------===//
+//===- LowerChunk.cpp - Tensor programs that become in-place loops ----------------------------------------------===//
 
 #include "LowerChunk.h"
 

@@ -1,4 +1,4 @@
-//===- LowerChunk.h - Tensor programs that become in-place loops -------------------------------------- -*- C++ -*-===//
+//===- LowerChunk.h - Tensor programs that become in-place loops --------------------------------------*- C++ -*-===//
 //
 // What the lowerings of the chunk dialect share. The programs they write keep every tensor that is updated in a loop
 // among the loop's iteration arguments and change it by extract_slice, a destination-style operation and insert_slice,

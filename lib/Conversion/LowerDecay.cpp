@@ -1,4 +1,4 @@
-//===- LowerDecay.cpp - Products of decays over intervals to loops and products -----------------------------------===//
+//===- LowerDecay.cpp - Products of decays over intervals to loops and products ---------------------------------===//
 
 #include "LowerChunk.h"
 #include "mlir/Transforms/RegionUtils.h"

@@ -1,4 +1,4 @@
-//===- LowerScan.cpp - Scans and short chunks to loops ------------------------------------------------------------===//
+//===- LowerScan.cpp - Scans and short chunks to loops ----------------------------------------------------------===//
 
 #include "LowerChunk.h"
 #include "mlir/Dialect/Bufferization/IR/Bufferization.h"

@@ -1,4 +1,4 @@
-//===- LowerSolve.cpp - Triangular solves to blocks of products ---------------------------------------------------===//
+//===- LowerSolve.cpp - Triangular solves to blocks of products -------------------------------------------------===//
 
 #include "LowerChunk.h"
 #include "rondo/Conversion/Passes.h"

@@ -1,5 +1,4 @@
-//===- OutlineOperations.cpp - Equal structured operations share one function -------------------------------*- C++
-//-*-===//
+//===- OutlineOperations.cpp - Equal structured operations share one function -----------------------------------===//
 
 #include "VectorizeSupport.h"
 #include "rondo/Conversion/Passes.h"

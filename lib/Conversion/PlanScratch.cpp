@@ -1,4 +1,4 @@
-//===- PlanScratch.cpp - Local buffers to one arena a thread --------------------------------------------*- C++ -*-===//
+//===- PlanScratch.cpp - Local buffers to one arena a thread ----------------------------------------------------===//
 // C++ -*-===//
 
 #include "rondo/Conversion/Passes.h"

@@ -1,5 +1,4 @@
-//===- Vectorize.cpp - Structured operations on buffers to vector code --------------------------------------*- C++
-//-*-===//
+//===- Vectorize.cpp - Structured operations on buffers to vector code ------------------------------------------===//
 
 #include "VectorizeSupport.h"
 #include "rondo/Conversion/Passes.h"

@@ -1,5 +1,4 @@
-//===- VectorizeContraction.cpp - Products in register tiles ------------------------------------------------*- C++
-//-*-===//
+//===- VectorizeContraction.cpp - Products in register tiles ----------------------------------------------------===//
 //
 // C[m, n] += sum_k A[m, k] B[k, n]: a tile of C stays in registers while k runs; each step broadcasts elements of A
 // against rows of B. Columns are cut into panels of a few vectors, a panel of B whose columns are not neighbours in

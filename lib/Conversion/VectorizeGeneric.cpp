@@ -1,5 +1,4 @@
-//===- VectorizeGeneric.cpp - Elementwise operations and reductions in vectors ------------------------------*- C++
-//-*-===//
+//===- VectorizeGeneric.cpp - Elementwise operations and reductions in vectors ----------------------------------===//
 //
 // One loop of the operation becomes vectors, the others stay loops. A parallel loop gives vector loads and stores
 // (reductions carry vector accumulators); a reduction loop gives vector accumulators that are summed across their lanes

@@ -1,5 +1,4 @@
-//===- VectorizeSupport.cpp - Shared pieces of rondo-vectorize ----------------------------------------------*- C++
-//-*-===//
+//===- VectorizeSupport.cpp - Shared pieces of rondo-vectorize --------------------------------------------------===//
 
 #include "VectorizeSupport.h"
 

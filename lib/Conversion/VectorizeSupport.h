@@ -1,5 +1,4 @@
-//===- VectorizeSupport.h - Shared pieces of rondo-vectorize ------------------------------------------------*- C++
-//-*-===//
+//===- VectorizeSupport.h - Shared pieces of rondo-vectorize ------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_CONVERSION_VECTORIZESUPPORT_H
 #define RONDO_LIB_CONVERSION_VECTORIZESUPPORT_H

@@ -1,4 +1,4 @@
-//===- Build.cpp - From a mixer to a kernel -------------------------------------------------------------*- C++ -*-===//
+//===- Build.cpp - From a mixer to a kernel ---------------------------------------------------------------------===//
 
 #include "rondo/Driver/Build.h"
 #include "mlir/Pass/PassManager.h"

@@ -1,4 +1,4 @@
-//===- CHeader.cpp - The C interface of a compiled mixer ------------------------------------------------*- C++ -*-===//
+//===- CHeader.cpp - The C interface of a compiled mixer --------------------------------------------------------===//
 
 #include "CHeader.h"
 #include "rondo/Driver/Build.h"

@@ -1,4 +1,4 @@
-//===- CHeader.h - The C interface of a compiled mixer --------------------------------------------------*- C++ -*-===//
+//===- CHeader.h - The C interface of a compiled mixer ------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_DRIVER_CHEADER_H
 #define RONDO_LIB_DRIVER_CHEADER_H

@@ -1,4 +1,4 @@
-//===- Check.cpp - `rondoc check`: a kernel against its meaning -----------------------------------------*- C++ -*-===//
+//===- Check.cpp - `rondoc check`: a kernel against its meaning -------------------------------------------------===//
 
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"

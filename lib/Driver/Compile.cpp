@@ -1,4 +1,4 @@
-//===- Compile.cpp - `rondoc compile`: a shared object and a C header -----------------------------------*- C++ -*-===//
+//===- Compile.cpp - `rondoc compile`: a shared object and a C header -------------------------------------------===//
 
 #include "CHeader.h"
 #include "Embedded.h"

@@ -1,4 +1,4 @@
-//===- Embedded.h - Files that `rondoc compile` writes or builds ----------------------------------------*- C++ -*-===//
+//===- Embedded.h - Files that `rondoc compile` writes or builds --------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_DRIVER_EMBEDDED_H
 #define RONDO_LIB_DRIVER_EMBEDDED_H

@@ -1,4 +1,4 @@
-//===- Emit.cpp - `rondoc emit`: a mixer at one stage of the compiler -----------------------------------*- C++ -*-===//
+//===- Emit.cpp - `rondoc emit`: a mixer at one stage of the compiler -------------------------------------------===//
 
 #include "rondo/Driver/Build.h"
 #include "rondo/Driver/Driver.h"

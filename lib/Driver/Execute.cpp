@@ -1,4 +1,4 @@
-//===- Execute.cpp - A compiled mixer in this process ---------------------------------------------------*- C++ -*-===//
+//===- Execute.cpp - A compiled mixer in this process -----------------------------------------------------------===//
 
 #include "rondo/Driver/Execute.h"
 #include "llvm/Support/Format.h"

@@ -1,4 +1,4 @@
-//===- Explain.cpp - `rondoc explain`: how a mixer will run, and why ------------------------------------*- C++ -*-===//
+//===- Explain.cpp - `rondoc explain`: how a mixer will run, and why --------------------------------------------===//
 
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Analysis/Structure.h"

@@ -1,4 +1,4 @@
-//===- Problem.cpp - Arrays and the sizes that they tell ------------------------------------------------*- C++ -*-===//
+//===- Problem.cpp - Arrays and the sizes that they tell --------------------------------------------------------===//
 
 #include "rondo/Driver/Problem.h"
 #include "llvm/ADT/StringExtras.h"

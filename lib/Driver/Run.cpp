@@ -1,4 +1,4 @@
-//===- Run.cpp - `rondoc run`: a mixer on arrays --------------------------------------------------------*- C++ -*-===//
+//===- Run.cpp - `rondoc run`: a mixer on arrays ----------------------------------------------------------------===//
 
 #include "rondo/Analysis/Structure.h"
 #include "rondo/Driver/Driver.h"

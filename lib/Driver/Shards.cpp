@@ -1,5 +1,4 @@
-//===- Shards.cpp - A sequence split over workers --------------------------------------------------------*- C++
-//-*-===//
+//===- Shards.cpp - A sequence split over workers ---------------------------------------------------------------===//
 
 #include "rondo/Driver/Shards.h"
 #include "mlir/Pass/PassManager.h"

@@ -1,4 +1,4 @@
-//===- Source.cpp - A file, its mixers, and what they take and give -------------------------------------*- C++ -*-===//
+//===- Source.cpp - A file, its mixers, and what they take and give ---------------------------------------------===//
 
 #include "rondo/Driver/Source.h"
 #include "mlir/Parser/Parser.h"

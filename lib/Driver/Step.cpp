@@ -1,4 +1,4 @@
-//===- Step.cpp - `rondoc run --form=step`: decoding ----------------------------------------------------*- C++ -*-===//
+//===- Step.cpp - `rondoc run --form=step`: decoding ------------------------------------------------------------===//
 
 #include "rondo/Driver/Execute.h"
 

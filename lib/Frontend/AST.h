@@ -1,5 +1,4 @@
-//===- AST.h - The syntax tree of a `.rondo` file ----------------------------------------------------------*- C++
-//-*-===//
+//===- AST.h - The syntax tree of a `.rondo` file -----------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_FRONTEND_AST_H
 #define RONDO_LIB_FRONTEND_AST_H

@@ -1,5 +1,4 @@
-//===- Frontend.cpp - From `.rondo` text to the token-level dialect
-//---------------------------------------------------===//
+//===- Frontend.cpp - From `.rondo` text to the token-level dialect ---------------------------------------------===//
 
 #include "rondo/Frontend/Frontend.h"
 #include "Parser.h"

@@ -1,5 +1,4 @@
-//===- Functions.cpp - The functions of the language
-//------------------------------------------------------------------===//
+//===- Functions.cpp - The functions of the language ------------------------------------------------------------===//
 
 #include "Sema.h"
 #include "llvm/ADT/StringSwitch.h"

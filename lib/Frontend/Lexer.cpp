@@ -1,5 +1,4 @@
-//===- Lexer.cpp - Tokens of the `.rondo` language
-//--------------------------------------------------------------------===//
+//===- Lexer.cpp - Tokens of the `.rondo` language --------------------------------------------------------------===//
 
 #include "Lexer.h"
 #include "llvm/ADT/STLExtras.h"

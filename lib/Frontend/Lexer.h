@@ -1,5 +1,4 @@
-//===- Lexer.h - Tokens of the `.rondo` language -----------------------------------------------------------*- C++
-//-*-===//
+//===- Lexer.h - Tokens of the `.rondo` language ------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_FRONTEND_LEXER_H
 #define RONDO_LIB_FRONTEND_LEXER_H

@@ -1,5 +1,4 @@
-//===- Operators.cpp - Operators, constants and the use of states
-//-----------------------------------------------------===//
+//===- Operators.cpp - Operators, constants and the use of states -----------------------------------------------===//
 
 #include "Sema.h"
 #include "llvm/ADT/StringSwitch.h"

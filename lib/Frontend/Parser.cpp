@@ -1,5 +1,4 @@
-//===- Parser.cpp - Recursive descent over the tokens of a `.rondo` file
-//----------------------------------------------===//
+//===- Parser.cpp - Recursive descent over the tokens of a `.rondo` file ----------------------------------------===//
 
 #include "Parser.h"
 #include "Lexer.h"

@@ -1,5 +1,4 @@
-//===- Parser.h - Recursive descent over the tokens of a `.rondo` file -------------------------------------*- C++
-//-*-===//
+//===- Parser.h - Recursive descent over the tokens of a `.rondo` file --------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_FRONTEND_PARSER_H
 #define RONDO_LIB_FRONTEND_PARSER_H

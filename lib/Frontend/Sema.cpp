@@ -1,5 +1,4 @@
-//===- Sema.cpp - Names, declarations and statements of a mixer
-//-------------------------------------------------------===//
+//===- Sema.cpp - Names, declarations and statements of a mixer -------------------------------------------------===//
 
 #include "Sema.h"
 #include "llvm/ADT/STLExtras.h"

@@ -1,5 +1,4 @@
-//===- Sema.h - From the syntax tree of a mixer to `rondo.mixer` -------------------------------------------*- C++
-//-*-===//
+//===- Sema.h - From the syntax tree of a mixer to `rondo.mixer` --------------------------------------*- C++ -*-===//
 //
 // One pass over the statements checks names and shapes and builds the operations. Sema.cpp has the declarations and
 // statements, Operators.cpp the operators, Functions.cpp the functions.

@@ -1,5 +1,4 @@
-//===- Source.h - A buffer and the locations in it ---------------------------------------------------------*- C++
-//-*-===//
+//===- Source.h - A buffer and the locations in it ----------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_FRONTEND_SOURCE_H
 #define RONDO_LIB_FRONTEND_SOURCE_H

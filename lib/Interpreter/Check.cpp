@@ -1,5 +1,4 @@
-//===- Check.cpp - Random and hard inputs, and the distance to the interpreter
-//------------------------------------------===//
+//===- Check.cpp - Random and hard inputs, and the distance to the interpreter ----------------------------------===//
 
 #include "rondo/Interpreter/Check.h"
 #include "rondo/Interpreter/Interpreter.h"

@@ -1,5 +1,4 @@
-//===- CheckComments.cpp - Read what inputs a mixer should be tested with
-//-----------------------------------------------===//
+//===- CheckComments.cpp - Read what inputs a mixer should be tested with ---------------------------------------===//
 
 #include "rondo/Interpreter/Check.h"
 #include "llvm/ADT/StringSet.h"

@@ -1,4 +1,4 @@
-//===- CheckGradients.cpp - Random cotangents, and the distance to the interpreter's gradient ---------------------===//
+//===- CheckGradients.cpp - Random cotangents, and the distance to the interpreter's gradient -------------------===//
 
 #include "rondo/Interpreter/CheckGradients.h"
 #include "rondo/Interpreter/Gradient.h"

@@ -1,4 +1,4 @@
-//===- Gradient.cpp - Run a mixer forward and then backward, token by token ---------------------------------------===//
+//===- Gradient.cpp - Run a mixer forward and then backward, token by token -------------------------------------===//
 //
 // Forward, the states before every token are kept. Backward, a token runs again from them, keeping each state that one
 // of its steps changes; then the adjoints of its steps run from the last to the first while those changes are undone.

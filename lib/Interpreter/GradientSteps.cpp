@@ -1,4 +1,4 @@
-//===- GradientSteps.cpp - The adjoint of each operation of the token level ---------------------------------------===//
+//===- GradientSteps.cpp - The adjoint of each operation of the token level -------------------------------------===//
 //
 // One function for each operation, written to be read, like Steps.cpp.
 //

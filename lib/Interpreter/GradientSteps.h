@@ -1,4 +1,4 @@
-//===- GradientSteps.h - The adjoint of every step of a mixer ----------------------------------------- -*- C++ -*-===//
+//===- GradientSteps.h - The adjoint of every step of a mixer -----------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_INTERPRETER_GRADIENTSTEPS_H
 #define RONDO_LIB_INTERPRETER_GRADIENTSTEPS_H

@@ -1,5 +1,4 @@
-//===- Interpreter.cpp - Run a mixer token by token
-//----------------------------------------------------------------------===//
+//===- Interpreter.cpp - Run a mixer token by token -------------------------------------------------------------===//
 
 #include "rondo/Interpreter/Interpreter.h"
 #include "Steps.h"

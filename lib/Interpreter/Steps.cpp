@@ -1,5 +1,4 @@
-//===- Steps.cpp - What each operation of the token level computes
-//------------------------------------------------------===//
+//===- Steps.cpp - What each operation of the token level computes ----------------------------------------------===//
 //
 // One function for each operation, written to be read: this file is the definition of the dialect's arithmetic.
 //

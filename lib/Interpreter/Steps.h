@@ -1,5 +1,4 @@
-//===- Steps.h - A mixer as a list of steps on a frame of numbers -------------------------------------------*- C++
-//-*-===//
+//===- Steps.h - A mixer as a list of steps on a frame of numbers -------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_INTERPRETER_STEPS_H
 #define RONDO_LIB_INTERPRETER_STEPS_H

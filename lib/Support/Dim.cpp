@@ -1,5 +1,4 @@
-//===- Dim.cpp - A size: a polynomial of named sizes
-//------------------------------------------------------------------===//
+//===- Dim.cpp - A size: a polynomial of named sizes ------------------------------------------------------------===//
 
 #include "rondo/Support/Dim.h"
 #include "llvm/ADT/StringExtras.h"

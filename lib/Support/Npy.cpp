@@ -1,4 +1,4 @@
-//===- Npy.cpp - Arrays of real numbers and their .npy files --------------------------------------------*- C++ -*-===//
+//===- Npy.cpp - Arrays of real numbers and their .npy files ----------------------------------------------------===//
 
 #include "rondo/Support/Npy.h"
 #include "llvm/ADT/StringExtras.h"

@@ -1,4 +1,4 @@
-//===- Engine.cpp - Machine code from a compiled kernel -------------------------------------------------*- C++ -*-===//
+//===- Engine.cpp - Machine code from a compiled kernel ---------------------------------------------------------===//
 
 #include "rondo/Target/Engine.h"
 

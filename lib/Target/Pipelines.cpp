@@ -1,5 +1,4 @@
-//===- Pipelines.cpp - From the token form to the LLVM dialect --------------------------------------------*- C++
-//-*-===//
+//===- Pipelines.cpp - From the token form to the LLVM dialect --------------------------------------------------===//
 
 #include "rondo/Target/Pipelines.h"
 

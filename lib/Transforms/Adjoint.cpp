@@ -1,5 +1,4 @@
-//===- Adjoint.cpp - Reverse-mode derivatives of chunk bodies
-//-----------------------------------------------------------===//
+//===- Adjoint.cpp - Reverse-mode derivatives of chunk bodies ---------------------------------------------------===//
 
 #include "Adjoint.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -1,5 +1,4 @@
-//===- Adjoint.h - Reverse-mode derivatives of chunk bodies ---------------------------------------------------*- C++
-//-*-===//
+//===- Adjoint.h - Reverse-mode derivatives of chunk bodies -------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_TRANSFORMS_ADJOINT_H
 #define RONDO_LIB_TRANSFORMS_ADJOINT_H

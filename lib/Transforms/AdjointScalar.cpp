@@ -1,5 +1,4 @@
-//===- AdjointScalar.cpp - Derivatives of scalar code
-//-------------------------------------------------------------------===//
+//===- AdjointScalar.cpp - Derivatives of scalar code -----------------------------------------------------------===//
 //
 // The body of an elementwise operation is differentiated in reverse for one argument at a time; what is not needed is
 // dead code. Rules are written so that a factor of zero meets no infinity: exp(-inf) has the derivative exp(-inf) = 0.

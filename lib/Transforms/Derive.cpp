@@ -1,5 +1,4 @@
-//===- Derive.cpp - From what one token does to what a chunk of tokens does
-//---------------------------------------------===//
+//===- Derive.cpp - From what one token does to what a chunk of tokens does -------------------------------------===//
 
 #include "Deriver.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"

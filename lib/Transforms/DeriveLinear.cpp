@@ -1,5 +1,4 @@
-//===- DeriveLinear.cpp - The chunkwise form of a linear phase
-//-----------------------------------------------------------===//
+//===- DeriveLinear.cpp - The chunkwise form of a linear phase --------------------------------------------------===//
 //
 // The states of the phase are carried by micro-steps 0 .. m-1 a token. Write s at micro-step w reaches read t at
 // micro-step r through everything between: the rest of token s, the tokens strictly between (an interval), and token t

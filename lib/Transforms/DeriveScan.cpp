@@ -1,5 +1,4 @@
-//===- DeriveScan.cpp - A phase token by token inside the chunk
-//----------------------------------------------------------===//
+//===- DeriveScan.cpp - A phase token by token inside the chunk -------------------------------------------------===//
 //
 // Operations on the phase's states, and the values on a cycle through them, move into a `chunk.scan`; everything they
 // need from outside comes in as rows of lifted tensors. Matrices of one token (a factor for each element of a state)

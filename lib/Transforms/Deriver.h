@@ -1,5 +1,4 @@
-//===- Deriver.h - One mixer on its way to the chunk form -----------------------------------------------------*- C++
-//-*-===//
+//===- Deriver.h - One mixer on its way to the chunk form ---------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_LIB_TRANSFORMS_DERIVER_H
 #define RONDO_LIB_TRANSFORMS_DERIVER_H

@@ -1,5 +1,4 @@
-//===- Differentiate.cpp - The backward chunk body
-//----------------------------------------------------------------------===//
+//===- Differentiate.cpp - The backward chunk body --------------------------------------------------------------===//
 
 #include "Adjoint.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -1,5 +1,4 @@
-//===- Lift.cpp - The values of one token as tensors over a chunk of tokens
-//---------------------------------------------===//
+//===- Lift.cpp - The values of one token as tensors over a chunk of tokens -------------------------------------===//
 
 #include "Lift.h"
 #include "mlir/Dialect/Arith/IR/Arith.h"

@@ -1,5 +1,4 @@
-//===- Lift.h - The values of one token as tensors over a chunk of tokens ------------------------------------*- C++
-//-*-===//
+//===- Lift.h - The values of one token as tensors over a chunk of tokens -----------------------------*- C++ -*-===//
 //
 // A token-level value of shape [D...] becomes a tensor [C, D...] when it varies with the token (`timed`) and [D...]
 // when it does not. Repeating a vector along a matrix axis, transposing and constants cost nothing: a `Lifted`

@@ -1,5 +1,4 @@
-//===- RaiseUpdates.cpp - Turn assignments to states into decays, writes and reads
-//--------------------------------------===//
+//===- RaiseUpdates.cpp - Turn assignments to states into decays, writes and reads ------------------------------===//
 
 #include "mlir/Transforms/GreedyPatternRewriteDriver.h"
 #include "rondo/Dialect/Rondo/Rondo.h"

@@ -1,5 +1,4 @@
-//===- Specialize.cpp - Replace named sizes with numbers
-//----------------------------------------------------------------===//
+//===- Specialize.cpp - Replace named sizes with numbers --------------------------------------------------------===//
 
 #include "rondo/Transforms/Specialize.h"
 #include "rondo/Transforms/Passes.h"

@@ -1,5 +1,4 @@
-//===- Summarize.cpp - What a shard of the sequence does to the states
-//---------------------------------------------------===//
+//===- Summarize.cpp - What a shard of the sequence does to the states ------------------------------------------===//
 
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "rondo/Analysis/Structure.h"

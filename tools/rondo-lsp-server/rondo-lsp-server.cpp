@@ -1,5 +1,4 @@
-//===- rondo-lsp-server.cpp - Language server for .mlir files with Rondo's dialects
-//-------------------------------------===//
+//===- rondo-lsp-server.cpp - Language server for .mlir files with Rondo's dialects -----------------------------===//
 
 #include "mlir/InitAllDialects.h"
 #include "mlir/InitAllExtensions.h"

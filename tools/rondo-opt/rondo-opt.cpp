@@ -1,5 +1,4 @@
-//===- rondo-opt.cpp - Run passes on .mlir and .rondo files
-//-------------------------------------------------------------===//
+//===- rondo-opt.cpp - Run passes on .mlir and .rondo files -----------------------------------------------------===//
 //
 // `mlir-opt` with Rondo's dialects and passes. An input file that ends in `.rondo` goes through Rondo's front end and
 // then through the same pass options.

@@ -1,4 +1,4 @@
-//===- rondoc.cpp - The compiler's command line ---------------------------------------------------------*- C++ -*-===//
+//===- rondoc.cpp - The compiler's command line -----------------------------------------------------------------===//
 //
 // Options and help only; `rondo/Driver/Driver.h` does the work. The command line library needs exceptions, so this file
 // is built apart from the rest.

@@ -1,7 +1,7 @@
-//===- ShardsTest.cpp - Summaries compose
-//------------------------------------------------------------------------------===//
+//===- ShardsTest.cpp - Summaries compose -----------------------------------------------------------------------===//
 
 #include "rondo/Driver/Shards.h"
+#include "MixerFiles.h"
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Interpreter/Interpreter.h"
 #include "rondo/Transforms/Passes.h"
@@ -14,16 +14,6 @@
 using namespace mlir;
 using namespace rondo;
 using namespace rondo::driver;
-
-static std::vector<std::string> mixerFiles() {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (llvm::sys::fs::directory_iterator it(RONDO_MIXERS, error), end; it != end && !error; it.increment(error))
-    if (llvm::sys::path::extension(it->path()) == ".rondo")
-      files.push_back(it->path());
-  llvm::sort(files);
-  return files;
-}
 
 class ShardsTest : public testing::TestWithParam<std::string> {};
 

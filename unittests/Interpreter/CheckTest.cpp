@@ -1,5 +1,4 @@
-//===- CheckTest.cpp - The inputs that are drawn and the distance that is measured --------------------------*- C++
-//-*-===//
+//===- CheckTest.cpp - The inputs that are drawn and the distance that is measured ------------------------------===//
 
 #include "rondo/Interpreter/Check.h"
 #include "mlir/Parser/Parser.h"

@@ -1,6 +1,7 @@
-//===- GradientTest.cpp - The interpreter's gradient against differences of the interpreter -----------------------===//
+//===- GradientTest.cpp - The interpreter's gradient against differences of the interpreter ---------------------===//
 
 #include "rondo/Interpreter/Gradient.h"
+#include "MixerFiles.h"
 #include "mlir/Parser/Parser.h"
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Frontend/Frontend.h"
@@ -474,16 +475,6 @@ TEST_F(GradientTest, WrongArrays) {
 //===----------------------------------------------------------------------===//
 // The library
 //===----------------------------------------------------------------------===//
-
-static std::vector<std::string> mixerFiles() {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (llvm::sys::fs::directory_iterator it(RONDO_MIXERS, error), end; it != end && !error; it.increment(error))
-    if (llvm::sys::path::extension(it->path()) == ".rondo")
-      files.push_back(it->path());
-  llvm::sort(files);
-  return files;
-}
 
 static Tensors toTensors(const llvm::StringMap<NpyArray> &arrays) {
   Tensors tensors;

@@ -1,5 +1,4 @@
-//===- InterpreterTest.cpp - The interpreter against values worked out by hand
-//----------------------------------------===//
+//===- InterpreterTest.cpp - The interpreter against values worked out by hand ----------------------------------===//
 
 #include "rondo/Interpreter/Interpreter.h"
 #include "mlir/IR/BuiltinOps.h"

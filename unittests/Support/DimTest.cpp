@@ -1,5 +1,4 @@
-//===- DimTest.cpp - Sizes as polynomials of names
-//-------------------------------------------------------------------===//
+//===- DimTest.cpp - Sizes as polynomials of names --------------------------------------------------------------===//
 
 #include "rondo/Support/Dim.h"
 #include <gtest/gtest.h>

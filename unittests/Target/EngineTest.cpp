@@ -1,4 +1,4 @@
-//===- EngineTest.cpp - Kernels against a plain loop over tokens ----------------------------------------*- C++ -*-===//
+//===- EngineTest.cpp - Kernels against a plain loop over tokens ------------------------------------------------===//
 
 #include "rondo/Target/Engine.h"
 #include "rondo/Conversion/Passes.h"

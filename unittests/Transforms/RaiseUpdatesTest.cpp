@@ -1,6 +1,6 @@
-//===- RaiseUpdatesTest.cpp - Raising updates keeps the meaning of every mixer of the library
-//-------------------------===//
+//===- RaiseUpdatesTest.cpp - Raising updates keeps the meaning of every mixer of the library -------------------===//
 
+#include "MixerFiles.h"
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Frontend/Frontend.h"
 #include "rondo/Interpreter/Check.h"
@@ -14,17 +14,6 @@
 
 using namespace mlir;
 using namespace rondo;
-
-/// The `.rondo` files of the library.
-static std::vector<std::string> mixerFiles() {
-  std::vector<std::string> files;
-  std::error_code error;
-  for (llvm::sys::fs::directory_iterator it(RONDO_MIXERS, error), end; it != end && !error; it.increment(error))
-    if (llvm::sys::path::extension(it->path()) == ".rondo")
-      files.push_back(it->path());
-  llvm::sort(files);
-  return files;
-}
 
 namespace {
 class RaiseUpdatesTest : public testing::TestWithParam<std::string> {

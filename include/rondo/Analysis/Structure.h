@@ -1,5 +1,4 @@
-//===- Structure.h - Which parts of a mixer can run a chunk at a time ----------------------------------------*- C++
-//-*-===//
+//===- Structure.h - Which parts of a mixer can run a chunk at a time ---------------------------------*- C++ -*-===//
 //
 // The states of a mixer and the values of one token form a graph: a read depends on its state, a state on the values
 // that decay it and that are written to it. The strongly connected components that hold a state are the mixer's

@@ -1,4 +1,4 @@
-//===- Passes.h - Conversion passes ---------------------------------------------------------------------*- C++ -*-===//
+//===- Passes.h - Conversion passes -------------------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_CONVERSION_PASSES_H
 #define RONDO_CONVERSION_PASSES_H

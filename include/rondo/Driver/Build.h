@@ -1,4 +1,4 @@
-//===- Build.h - From a mixer to a kernel ---------------------------------------------------------------*- C++ -*-===//
+//===- Build.h - From a mixer to a kernel -------------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DRIVER_BUILD_H
 #define RONDO_DRIVER_BUILD_H

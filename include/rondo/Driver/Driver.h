@@ -1,4 +1,4 @@
-//===- Driver.h - The commands of `rondoc` --------------------------------------------------------------*- C++ -*-===//
+//===- Driver.h - The commands of `rondoc` ------------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DRIVER_DRIVER_H
 #define RONDO_DRIVER_DRIVER_H

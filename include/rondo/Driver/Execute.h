@@ -1,4 +1,4 @@
-//===- Execute.h - A compiled mixer in this process -----------------------------------------------------*- C++ -*-===//
+//===- Execute.h - A compiled mixer in this process ---------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DRIVER_EXECUTE_H
 #define RONDO_DRIVER_EXECUTE_H

@@ -1,4 +1,4 @@
-//===- Options.h - What a user asked `rondoc` for -------------------------------------------------------*- C++ -*-===//
+//===- Options.h - What a user asked `rondoc` for -----------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DRIVER_OPTIONS_H
 #define RONDO_DRIVER_OPTIONS_H

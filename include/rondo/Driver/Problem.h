@@ -1,4 +1,4 @@
-//===- Problem.h - Arrays and the sizes that they tell --------------------------------------------------*- C++ -*-===//
+//===- Problem.h - Arrays and the sizes that they tell ------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DRIVER_PROBLEM_H
 #define RONDO_DRIVER_PROBLEM_H

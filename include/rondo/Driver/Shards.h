@@ -1,5 +1,4 @@
-//===- Shards.h - A sequence split over workers ----------------------------------------------------------*- C++
-//-*-===//
+//===- Shards.h - A sequence split over workers -------------------------------------------------------*- C++ -*-===//
 //
 // A shard of the sequence takes the states S it begins with to A(S) + N (rondo-summarize). The shards' summaries are
 // computed side by side, combined from left to right, and then every shard runs from the states it begins with.

@@ -1,4 +1,4 @@
-//===- Source.h - A file, its mixers, and what they take and give ---------------------------------------*- C++ -*-===//
+//===- Source.h - A file, its mixers, and what they take and give -------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DRIVER_SOURCE_H
 #define RONDO_DRIVER_SOURCE_H

@@ -1,5 +1,4 @@
-//===- Frontend.h - From `.rondo` text to the token-level dialect -------------------------------------------*- C++
-//-*-===//
+//===- Frontend.h - From `.rondo` text to the token-level dialect -------------------------------------*- C++ -*-===//
 //
 // docs/Language.md describes the language.
 //

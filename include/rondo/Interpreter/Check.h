@@ -1,5 +1,4 @@
-//===- Check.h - Does a kernel compute what its mixer means? ------------------------------------------------*- C++
-//-*-===//
+//===- Check.h - Does a kernel compute what its mixer means? ------------------------------------------*- C++ -*-===//
 //
 // Random and hard inputs for a mixer, and the distance between a kernel and the interpreter on them.
 //

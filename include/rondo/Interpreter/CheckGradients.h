@@ -1,4 +1,4 @@
-//===- CheckGradients.h - Does a backward kernel compute what the mixer's gradient means? ------------- -*- C++ -*-===//
+//===- CheckGradients.h - Does a backward kernel compute what the mixer's gradient means? -------------*- C++ -*-===//
 //
 // Random cotangents next to the inputs of Check.h, and the distance between a backward kernel and the interpreter's
 // gradient on them.

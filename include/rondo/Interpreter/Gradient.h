@@ -1,4 +1,4 @@
-//===- Gradient.h - The meaning of a mixer's gradient ------------------------------------------------- -*- C++ -*-===//
+//===- Gradient.h - The meaning of a mixer's gradient -------------------------------------------------*- C++ -*-===//
 //
 // Reverse mode over the interpreter, token by token in float64. Every other form of a gradient is tested against
 // this one.

@@ -1,5 +1,4 @@
-//===- Interpreter.h - The meaning of a mixer ---------------------------------------------------------------*- C++
-//-*-===//
+//===- Interpreter.h - The meaning of a mixer ---------------------------------------------------------*- C++ -*-===//
 //
 // Runs a specialised mixer token by token in float64. Every other form of a mixer is tested against this one.
 //

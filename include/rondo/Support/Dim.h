@@ -1,5 +1,4 @@
-//===- Dim.h - A size: a polynomial of named sizes ----------------------------------------------------------*- C++
-//-*-===//
+//===- Dim.h - A size: a polynomial of named sizes ----------------------------------------------------*- C++ -*-===//
 //
 // `K`, `128`, `2*K`, `K/2`, `K*(K+1)/2`. Two sizes are equal when their polynomials are, so `K+K` is `2*K`.
 //

@@ -1,4 +1,4 @@
-//===- Npy.h - Arrays of real numbers and their .npy files ----------------------------------------------*- C++ -*-===//
+//===- Npy.h - Arrays of real numbers and their .npy files --------------------------------------------*- C++ -*-===//
 //
 // The file format is NumPy's (versions 1 to 3): a magic string, a header in Python syntax, and the elements.
 //

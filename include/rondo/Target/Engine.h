@@ -1,4 +1,4 @@
-//===- Engine.h - Machine code from a compiled kernel ---------------------------------------------------*- C++ -*-===//
+//===- Engine.h - Machine code from a compiled kernel -------------------------------------------------*- C++ -*-===//
 //
 // The last step of the corridor: a module in the LLVM dialect (the end of the `rondo-cpu` pipeline) becomes LLVM IR,
 // assembly, an object file, or code that runs in this process.

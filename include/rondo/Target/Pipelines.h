@@ -1,5 +1,4 @@
-//===- Pipelines.h - From the token form to the LLVM dialect ----------------------------------------------*- C++
-//-*-===//
+//===- Pipelines.h - From the token form to the LLVM dialect ------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_TARGET_PIPELINES_H
 #define RONDO_TARGET_PIPELINES_H

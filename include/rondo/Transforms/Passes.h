@@ -1,4 +1,4 @@
-//===- Passes.h - Transforms passes ---------------------------------------------------------------------*- C++ -*-===//
+//===- Passes.h - Transforms passes -------------------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_TRANSFORMS_PASSES_H
 #define RONDO_TRANSFORMS_PASSES_H

@@ -1,5 +1,4 @@
-//===- Specialize.h - Numbers for named sizes ---------------------------------------------------------------*- C++
-//-*-===//
+//===- Specialize.h - Numbers for named sizes ---------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_TRANSFORMS_SPECIALIZE_H
 #define RONDO_TRANSFORMS_SPECIALIZE_H

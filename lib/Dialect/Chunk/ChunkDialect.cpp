@@ -1,5 +1,4 @@
-//===- ChunkDialect.cpp - The chunk-form dialect
-//------------------------------------------------------------------------===//
+//===- ChunkDialect.cpp - The chunk-form dialect ----------------------------------------------------------------===//
 
 #include "rondo/Dialect/Chunk/Chunk.h"
 

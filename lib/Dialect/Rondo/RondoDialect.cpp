@@ -1,5 +1,4 @@
-//===- RondoDialect.cpp - The token-level dialect: types and the mixer
-//------------------------------------------------===//
+//===- RondoDialect.cpp - The token-level dialect: types and the mixer ------------------------------------------===//
 
 #include "mlir/IR/DialectImplementation.h"
 #include "mlir/Interfaces/FunctionImplementation.h"

@@ -1,5 +1,4 @@
-//===- RondoOps.cpp - Verifiers of the token-level operations
-//----------------------------------------------------------===//
+//===- RondoOps.cpp - Verifiers of the token-level operations ---------------------------------------------------===//
 
 #include "mlir/IR/OpImplementation.h"
 #include "rondo/Dialect/Rondo/Rondo.h"

@@ -1,5 +1,4 @@
-//===- Chunk.h - The chunk-form dialect ---------------------------------------------------------------------*- C++
-//-*-===//
+//===- Chunk.h - The chunk-form dialect ---------------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DIALECT_CHUNK_CHUNK_H
 #define RONDO_DIALECT_CHUNK_CHUNK_H

@@ -1,5 +1,4 @@
-//===- Rondo.h - The token-level dialect --------------------------------------------------------------------*- C++
-//-*-===//
+//===- Rondo.h - The token-level dialect --------------------------------------------------------------*- C++ -*-===//
 
 #ifndef RONDO_DIALECT_RONDO_RONDO_H
 #define RONDO_DIALECT_RONDO_RONDO_H
