@@ -117,8 +117,19 @@ static Dim costOf(const Phase &phase) {
   int64_t writes = llvm::count_if(phase.touches, [](Operation *op) { return isa<WriteOp>(op); });
   ArrayRef<Dim> dims = StateOp(phase.states.front()).getType().getDims();
   Dim rows = dims.empty() ? Dim(1) : dims[0], cols = dims.size() < 2 ? Dim(1) : dims[1];
-  if (!phase.linear)
-    return Dim(2 * int64_t(phase.touches.size())) * rows * cols;
+  if (!phase.linear) {
+    Dim cost = Dim(2 * int64_t(phase.touches.size())) * rows * cols;
+    for (Operation *op : phase.members)
+      if (auto matmul = dyn_cast<MatmulOp>(op)) {
+        Dim product(2);
+        for (const Dim &dim : matmul.getLhs().getType().getDims())
+          product = product * dim;
+        for (const Dim &dim : matmul.getRhs().getType().getDims().drop_front())
+          product = product * dim;
+        cost = cost + product;
+      }
+    return cost;
+  }
   return Dim(2 * (reads + writes)) * rows * cols + Dim(reads * writes) * Dim::name("C") * (rows + cols);
 }
 
