@@ -176,11 +176,15 @@ static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &sign
       measure(*call, threads);
     return success();
   };
-  if (options.shards) {
+  if (runsForward(options)) {
     for (const Operand &output : signature.outputs)
       arrays.forward.outputs[output.name] = allocate(output);
     for (const Operand &state : signature.states)
       arrays.forward.finalStates[state.name] = allocate(state);
+  }
+  if (options.shards) {
+    if (options.verbose)
+      errs() << "time split shards=" << options.shards << "\n";
     if (failed(sharded->run(signature, problem, options, *engine, arrays.forward)))
       return failure();
     stopwatch.lap("run");
@@ -188,15 +192,9 @@ static LogicalResult runCpu(Source &source, MixerOp mixer, const Signature &sign
       measure([&] { (void)sharded->run(signature, problem, options, *engine, arrays.forward); }, threads);
     return success();
   }
-  if (runsForward(options)) {
-    for (const Operand &output : signature.outputs)
-      arrays.forward.outputs[output.name] = allocate(output);
-    for (const Operand &state : signature.states)
-      arrays.forward.finalStates[state.name] = allocate(state);
-    if (failed(runCall(prepareCall(*engine, signature, arrays.forward, threads), "run",
-                       options.time && !options.hasCotangents())))
-      return failure();
-  }
+  if (runsForward(options) && failed(runCall(prepareCall(*engine, signature, arrays.forward, threads), "run",
+                                             options.time && !options.hasCotangents())))
+    return failure();
   if (!options.hasCotangents())
     return success();
 

@@ -201,9 +201,7 @@ void Linear::prepareTable() {
   for (int64_t x = 0; x < n; ++x)
     for (int64_t y = 0; y < n; ++y) {
       Value entry = emit.materialize(token[x * n + y], true);
-      if (!token[x * n + y].constant)
-        entry = emit.keepRows(entry, deriver.count, x == y ? 1.0 : 0.0);
-      else if (!token[x * n + y].is(x == y ? 1.0 : 0.0))
+      if (!token[x * n + y].is(x == y ? 1.0 : 0.0))
         entry = emit.keepRows(entry, deriver.count, x == y ? 1.0 : 0.0);
       factors = emit.insert(entry, factors, {0, x, y}, {C, 1, 1});
     }
