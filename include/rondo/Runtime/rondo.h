@@ -14,10 +14,15 @@ typedef enum rondo_status {
   RONDO_WRONG_RANK = 2,
   RONDO_WRONG_SHAPE = 3, /**< a size differs from the compiled one, or sizes disagree between tensors */
   RONDO_WRONG_DTYPE = 4,
-  RONDO_WRONG_STRIDE = 5, /**< the stride of the last dimension is not 1 */
-  RONDO_WRONG_DEVICE = 6, /**< not in the memory of the CPU */
-  RONDO_NOT_A_NUMBER = 7, /**< NaN in an input, looked for only when asked */
-  RONDO_OUT_OF_MEMORY = 8 /**< the workspace is too small, or there is no memory for one */
+  RONDO_WRONG_STRIDE = 5,  /**< the stride of the last dimension is not 1 */
+  RONDO_WRONG_DEVICE = 6,  /**< not in the memory of the CPU */
+  RONDO_NOT_A_NUMBER = 7,  /**< NaN in an input, looked for only when asked */
+  RONDO_OUT_OF_MEMORY = 8, /**< the workspace is too small, or there is no memory for one */
+  /* Of mixers compiled for a GPU: */
+  RONDO_NO_DRIVER = 9,          /**< no CUDA driver, or one that is too old */
+  RONDO_UNSUITABLE_DEVICE = 10, /**< no GPU, or not of the kind that the mixer was compiled for */
+  RONDO_MISALIGNED = 11,        /**< an address or stride that is not a multiple of 16 bytes */
+  RONDO_DRIVER_ERROR = 12       /**< the driver refused to load or launch; the message has its words */
 } rondo_status;
 
 /** One line about the last failure on this thread, naming the tensor; empty when there was none. */
