@@ -1,0 +1,465 @@
+//===- TileOps.td - What one thread block does ---------------------------------------------------------*- tablegen -*-===//
+
+#ifndef RONDO_DIALECT_TILE_TILE_OPS_TD
+#define RONDO_DIALECT_TILE_TILE_OPS_TD
+
+include "mlir/IR/OpBase.td"
+include "mlir/IR/AttrTypeBase.td"
+include "mlir/IR/BuiltinAttributes.td"
+include "mlir/IR/EnumAttr.td"
+include "mlir/IR/SymbolInterfaces.td"
+include "mlir/Interfaces/InferTypeOpInterface.td"
+include "mlir/Interfaces/SideEffectInterfaces.td"
+
+def Tile_Dialect : Dialect {
+  let name = "tile";
+  let cppNamespace = "::rondo::tile";
+  let summary = "What one thread block does, with explicit layouts";
+  let description = [{
+    A `tile.kernel` is the program of one thread block for one (batch entry, head). Its *roles* run side by side: groups of
+    warps with their own registers, each a loop over chunks of tokens. Values in registers are `tensor`s whose encoding
+    says which thread holds which element (`#tile.fragment`, `#tile.columns`, `#tile.rows`, `#tile.lanes`, `#tile.octets`);
+    `arith` and `math` work on them element by element. Values that pass between roles, and operands of matrix products, are
+    `!tile.shared` buffers; a *channel* is a pair of barriers (full, empty) for each slot of a ring of buffers.
+    Memory of the device is reached by array names; the lowering makes the kernel's parameters (`rondo.launch`).
+  }];
+  let useDefaultAttributePrinterParser = 1;
+  let useDefaultTypePrinterParser = 1;
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect", "::mlir::tensor::TensorDialect"];
+}
+
+//===----------------------------------------------------------------------===//
+// Layouts
+//===----------------------------------------------------------------------===//
+
+class Tile_Layout<string name, string layoutMnemonic> : AttrDef<Tile_Dialect, name> {
+  let mnemonic = layoutMnemonic;
+}
+
+class Tile_WarpsLayout<string name, string layoutMnemonic> : Tile_Layout<name, layoutMnemonic> {
+  let parameters = (ins "int64_t":$warps);
+  let assemblyFormat = "`<` `warps` `=` $warps `>`";
+}
+
+def Tile_FragmentAttr : Tile_WarpsLayout<"Fragment", "fragment"> {
+  let summary = "accumulator and left operand of a tensor core product";
+  let description = [{
+    `tensor<MxNxT>` with M = 16 `warps`. Lane l of warp w holds rows 16w + l/4 and 16w + l/4 + 8, columns 8n + 2(l%4) and one
+    more, for n = 0 .. N/8-1: N/2 elements, in the order n, then row, then column (element 4n + 2r + c). This is both the
+    accumulator of wgmma and mma.sync (m16n8) and, rounded to 16 bits, their register operand A: the conversion moves nothing.
+  }];
+}
+
+def Tile_ColumnsAttr : Tile_WarpsLayout<"Columns", "columns"> {
+  let summary = "a vector along the columns of a fragment";
+  let description = [{
+    `tensor<NxT>`: every thread holds the entries of the columns that it holds in a fragment, N/4 of them (2n + c is column
+    8n + 2(l%4) + c).
+  }];
+}
+
+def Tile_RowsAttr : Tile_WarpsLayout<"Rows", "rows"> {
+  let summary = "a vector along the rows of a fragment";
+  let description = [{ `tensor<MxT>`, M = 16 `warps`: a thread holds entries 16w + l/4 and 16w + l/4 + 8. }];
+}
+
+def Tile_LanesAttr : Tile_Layout<"Lanes", "lanes"> {
+  let summary = "a vector along the lanes of a warp";
+  let description = [{
+    `tensor<CxT>`, C a multiple of 32: lane l of every warp of the role holds entries l C/32 .. (l+1) C/32 - 1 (each warp a copy).
+  }];
+}
+
+def Tile_OctetsAttr : Tile_Layout<"Octets", "octets"> {
+  let summary = "eight tokens a warp, two channels a lane";
+  let description = [{
+    `tensor<64x64xT>` held by 8 warps: warp w holds rows 8w .. 8w+7, lane l columns 2l and 2l+1; 16 elements (2u + c is row
+    8w+u, column 2l+c). Products along tokens stay inside a thread up to eight tokens, and reads and writes of swizzled tiles
+    have no bank conflicts.
+  }];
+}
+
+def Tile_GramAttr : Tile_Layout<"Gram", "gram"> {
+  let summary = "where `tile.decayed_gram` leaves its products";
+  let description = [{ `tensor<64x64xf32>` over 8 warps, 16 elements a thread, in an order that only the lowering knows. }];
+}
+
+//===----------------------------------------------------------------------===//
+// Types
+//===----------------------------------------------------------------------===//
+
+def Tile_SharedType : TypeDef<Tile_Dialect, "Shared"> {
+  let mnemonic = "shared";
+  let summary = "a buffer in shared memory";
+  let description = [{
+    `!tile.shared<RxCxbf16>` (also f16): a tile for the tensor cores: blocks of 64 columns one after the other, each R rows
+    of 128 bytes in which the 16-byte unit j of row r sits at j xor (r mod 8) (the 128-byte swizzle of TMA and wgmma). C is a
+    multiple of 64, R of 8; 1024-byte aligned. `!tile.shared<Nxf32>` and `!tile.shared<RxCxf32>` are plain. `!tile.shared<ring
+    3x64x128xbf16>` is a ring of three such buffers, of which `tile.slot` gives one.
+  }];
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType, "bool":$ring);
+  let hasCustomAssemblyFormat = 1;
+  let genVerifyDecl = 1;
+  let extraClassDeclaration = [{
+    /// The shape of one buffer: without the ring's dimension.
+    ::llvm::ArrayRef<int64_t> getSlotShape() const { return getRing() ? getShape().drop_front() : getShape(); }
+    int64_t getSlots() const { return getRing() ? getShape().front() : 1; }
+    SharedType getSlotType() const { return get(getContext(), getSlotShape(), getElementType(), false); }
+    /// Of one buffer.
+    int64_t getSlotBytes() const;
+    bool isSwizzled() const { return getElementType().getIntOrFloatBitWidth() == 16; }
+  }];
+}
+
+def Tile_ChannelType : TypeDef<Tile_Dialect, "Channel"> {
+  let mnemonic = "channel";
+  let summary = "barriers that hand the slots of rings from one role to others";
+  let parameters = (ins "int64_t":$slots);
+  let assemblyFormat = "`<` $slots `>`";
+}
+
+class Tile_Op<string mnemonic, list<Trait> traits = []> : Op<Tile_Dialect, mnemonic, traits>;
+
+//===----------------------------------------------------------------------===//
+// Structure
+//===----------------------------------------------------------------------===//
+
+def Tile_KernelOp : Tile_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock, NoTerminator]> {
+  let summary = "the program of one thread block";
+  let description = [{
+    Buffers and channels first, then the roles. `arrays` is the `rondo.arrays` attribute of the kernel; `blocks` thread blocks work
+    on one (batch entry, head), each on its columns of the states (`tile.block_index`).
+  }];
+  let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$arrays, I64Attr:$chunk, DefaultValuedAttr<I64Attr, "1">:$blocks);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
+}
+
+def Tile_RoleOp : Tile_Op<"role", [HasParent<"KernelOp">, SingleBlock, NoTerminator]> {
+  let summary = "what a group of warps does";
+  let description = [{
+    `copies` groups of `warps` warps run the same program, told apart by `tile.copy_index`. `registers` a thread (0: leave as they are). Groups whose warps are a
+    multiple of four start at a multiple of four (warpgroups). Barriers of a role (`tile.sync`) are those of one copy.
+  }];
+  let arguments = (ins StrAttr:$name, I64Attr:$warps, DefaultValuedAttr<I64Attr, "1">:$copies, DefaultValuedAttr<I64Attr, "0">:$registers);
+  let regions = (region SizedRegion<1>:$body);
+  let assemblyFormat = "$name `warps` $warps attr-dict-with-keyword $body";
+}
+
+class Tile_IndexOp<string mnemonic, string text> : Tile_Op<mnemonic, [Pure]> {
+  let summary = text;
+  let results = (outs Index:$result);
+  let assemblyFormat = "attr-dict";
+}
+def Tile_CopyIndexOp : Tile_IndexOp<"copy_index", "which copy of its role this is">;
+def Tile_BlockIndexOp : Tile_IndexOp<"block_index", "which column block this thread block works on">;
+def Tile_ChunksOp : Tile_IndexOp<"chunks", "the number of chunks, T divided by the chunk size, rounded up">;
+
+def Tile_CountOp : Tile_Op<"count", [Pure]> {
+  let summary = "valid tokens of a chunk";
+  let arguments = (ins Index:$chunk);
+  let results = (outs Index:$result);
+  let assemblyFormat = "$chunk attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Shared memory and channels
+//===----------------------------------------------------------------------===//
+
+def Tile_AllocOp : Tile_Op<"alloc", [HasParent<"KernelOp">]> {
+  let summary = "a buffer, or a ring of them";
+  let results = (outs Tile_SharedType:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+}
+
+def Tile_SlotOp : Tile_Op<"slot", [Pure, TypesMatchWith<"result is a slot of the ring", "ring", "result",
+                                                       "::llvm::cast<SharedType>($_self).getSlotType()">]> {
+  let summary = "buffer t mod slots of a ring";
+  let arguments = (ins Tile_SharedType:$ring, Index:$time);
+  let results = (outs Tile_SharedType:$result);
+  let assemblyFormat = "$ring `[` $time `]` attr-dict `:` type($ring)";
+}
+
+def Tile_BlockOp : Tile_Op<"block", [Pure]> {
+  let summary = "64 columns of a tile";
+  let description = [{ Columns 64 i .. 64 i + 63 of a swizzled `RxC` tile, as an `Rx64` tile. }];
+  let arguments = (ins Tile_SharedType:$tile, Index:$index);
+  let results = (outs Tile_SharedType:$result);
+  let assemblyFormat = "$tile `[` $index `]` attr-dict `:` type($tile) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_MakeChannelOp : Tile_Op<"make_channel", [HasParent<"KernelOp">]> {
+  let summary = "barriers for the slots of rings that are filled and freed together";
+  let description = [{
+    `full` of a slot completes when every role that commits (or fetches) on the channel has done so, `empty` when every role that releases has:
+    the counts follow from the uses (each warp of each copy arrives once).
+  }];
+  let results = (outs Tile_ChannelType:$result);
+  let assemblyFormat = "attr-dict `:` type($result)";
+}
+
+class Tile_ChannelOp<string mnemonic, string text, string details> : Tile_Op<mnemonic> {
+  let summary = text;
+  let description = details;
+  let arguments = (ins Tile_ChannelType:$channel, Index:$time);
+  let assemblyFormat = "$channel `[` $time `]` attr-dict `:` type($channel)";
+}
+def Tile_AcquireOp : Tile_ChannelOp<"acquire", "wait until slot t mod slots is free to be written", [{ The first round does not wait. }]>;
+def Tile_CommitOp : Tile_ChannelOp<"commit", "say that this role's part of the slot is written", [{
+  Writes become visible to the tensor cores and TMA as well (`fence.proxy.async`); one arrival a warp.
+}]>;
+def Tile_WaitOp : Tile_ChannelOp<"wait", "wait until slot t mod slots is written", [{}]>;
+def Tile_ReleaseOp : Tile_ChannelOp<"release", "say that this role no longer reads the slot", [{
+  Products that read the slot must be complete: the lowering waits for them. One arrival a warp.
+}]>;
+
+def Tile_SyncOp : Tile_Op<"sync"> {
+  let summary = "a barrier of the warps of this copy of the role";
+  let description = [{ With `async` their writes to shared memory are also made visible to TMA and the tensor cores. }];
+  let arguments = (ins UnitAttr:$async);
+  let assemblyFormat = "(`async` $async^)? attr-dict";
+}
+
+//===----------------------------------------------------------------------===//
+// Device memory
+//===----------------------------------------------------------------------===//
+
+def Tile_FetchOp : Tile_Op<"fetch", [AttrSizedOperandSegments]> {
+  let summary = "TMA: bring tiles of chunk t to shared memory and commit the slot when they are there";
+  let description = [{
+    For each buffer: tokens of chunk `chunk` of the token array of that name, features from the offset on (as many as the buffer
+    has columns, 64 a box); outside the array it reads 0. One thread of the role issues; counts as this role's (single) arrival.
+  }];
+  let arguments = (ins Tile_ChannelType:$channel, Index:$chunk, StrArrayAttr:$arrays, Variadic<Tile_SharedType>:$buffers, Variadic<Index>:$offsets);
+  let assemblyFormat = "$channel `[` $chunk `]` $arrays `to` $buffers `at` $offsets attr-dict `:` type($channel) `,` type($buffers)";
+}
+
+def Tile_WriteBackOp : Tile_Op<"write_back"> {
+  let summary = "TMA: write a tile to a token array";
+  let description = [{
+    Rows beyond the last token and columns beyond the feature size are dropped. The buffer's writes must have been made visible
+    (`tile.sync async`). One thread issues; `tile.drain` waits until the buffer may be overwritten.
+  }];
+  let arguments = (ins Tile_SharedType:$buffer, StrAttr:$array, Index:$chunk, Index:$offset);
+  let assemblyFormat = "$buffer `to` $array `[` $chunk `]` `at` $offset attr-dict `:` type($buffer)";
+}
+
+def Tile_DrainOp : Tile_Op<"drain"> {
+  let summary = "wait until the write backs of this copy of the role have read their buffers";
+  let description = [{ Only the issuing thread waits: `tile.sync` follows where others write the buffer. `all`: until the writes are complete. }];
+  let arguments = (ins UnitAttr:$all);
+  let assemblyFormat = "(`all` $all^)? attr-dict";
+}
+
+def Tile_LoadTokensOp : Tile_Op<"load_tokens"> {
+  let summary = "scalars of the tokens of a chunk, as f32";
+  let description = [{ A token array without features. Rows beyond the last token repeat it. Chunk numbers beyond the last give unspecified (finite) values; nothing outside the array is read. }];
+  let arguments = (ins StrAttr:$array, Index:$chunk);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$array `[` $chunk `]` attr-dict `:` type($result)";
+}
+
+def Tile_StoreTokensOp : Tile_Op<"store_tokens"> {
+  let summary = "write scalars of the tokens of a chunk to an output without features; rows beyond the last token are dropped";
+  let arguments = (ins AnyStaticShapeTensor:$value, StrAttr:$array, Index:$chunk);
+  let assemblyFormat = "$value `to` $array `[` $chunk `]` attr-dict `:` type($value)";
+}
+
+def Tile_LoadParameterOp : Tile_Op<"load_parameter", [Pure]> {
+  let summary = "a parameter of this head: a scalar, or a vector along columns or rows";
+  let description = [{ Vectors start at `offset`; entries beyond the array are 0. }];
+  let arguments = (ins StrAttr:$array, Optional<Index>:$offset);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$array (`at` $offset^)? attr-dict `:` type($result)";
+}
+
+def Tile_LoadStateOp : Tile_Op<"load_state"> {
+  let summary = "a state before the first token";
+  let description = [{
+    A matrix state S[K, V] as the fragment of its transpose: element (r, c) is S[c, offset + r]. A vector state n[K] as row 0 of a
+    fragment, other rows 0. A scalar state as f32. Where the array is absent: `init`; beyond its sizes: 0.
+  }];
+  let arguments = (ins StrAttr:$state, F32Attr:$init, Optional<Index>:$offset);
+  let results = (outs AnyType:$result);
+  let assemblyFormat = "$state `init` $init (`at` $offset^)? attr-dict `:` type($result)";
+}
+
+def Tile_StoreStateOp : Tile_Op<"store_state"> {
+  let summary = "a state after the last token; nothing where the array is absent";
+  let arguments = (ins AnyType:$value, StrAttr:$state, Optional<Index>:$offset);
+  let assemblyFormat = "$value `to` $state (`at` $offset^)? attr-dict `:` type($value)";
+}
+
+//===----------------------------------------------------------------------===//
+// Registers and shared memory
+//===----------------------------------------------------------------------===//
+
+def Tile_LoadOp : Tile_Op<"load"> {
+  let summary = "a tile to registers";
+  let description = [{
+    To a fragment of the tile's element type by ldmatrix: `RxC` tile to `RxC` fragment, or `transposed` to `CxR`. To octets directly
+    (`64x64`). A vector `Nxf32` to columns, rows or lanes.
+  }];
+  let arguments = (ins Tile_SharedType:$buffer, UnitAttr:$transposed);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "(`transposed` $transposed^)? $buffer attr-dict `:` type($buffer) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_StoreOp : Tile_Op<"store"> {
+  let summary = "registers to a tile";
+  let description = [{
+    The reverse of `tile.load` (stmatrix for fragments). The value has the buffer's element type. Lanes and columns are written by the first warp of the role only
+    (they are copies in the others), rows by their owners.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$value, Tile_SharedType:$buffer, UnitAttr:$transposed);
+  let assemblyFormat = "(`transposed` $transposed^)? $value `to` $buffer attr-dict `:` type($value) `->` type($buffer)";
+  let hasVerifier = 1;
+}
+
+def Tile_BroadcastOp : Tile_Op<"broadcast", [Pure]> {
+  let summary = "a columns or rows vector, or a scalar, repeated over a fragment (or vector)";
+  let arguments = (ins AnyType:$value);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
+  let summary = "the index of each element along a dimension, as i32";
+  let arguments = (ins I64Attr:$dimension);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$dimension attr-dict `:` type($result)";
+}
+
+def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
+  let summary = "sum of a fragment over its columns (to rows), or of row 0 only of a 16-row fragment (to columns)";
+  let description = [{
+    `dimension` 1: sums over the columns, result in rows layout. `dimension` 0, for one warp: sums over the 16 rows, result in columns layout.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$value, I64Attr:$dimension);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$value `over` $dimension attr-dict `:` type($value) `->` type($result)";
+}
+
+//===----------------------------------------------------------------------===//
+// Products
+//===----------------------------------------------------------------------===//
+
+def Tile_MmaOp : Tile_Op<"mma"> {
+  let summary = "a matrix product on the tensor cores, f32 accumulation";
+  let description = [{
+    result[m, n] = (accumulator[m, n] +) sum_k lhs[m, k] rhs[n, k]; with `transposed` rhs[k, n]. lhs is a 16-bit fragment `MxK` or a tile
+    `MxK`; rhs a tile. Four warps: wgmma, asynchronous: the lowering places the waits before the first use of the result. One warp (M = 16): mma.sync.
+    A wait also comes before the `tile.release` of an operand's channel and before `tile.sync`.
+  }];
+  let arguments = (ins AnyType:$lhs, Tile_SharedType:$rhs, Optional<AnyStaticShapeTensor>:$accumulator, UnitAttr:$transposed);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$lhs `,` (`transposed` $transposed^)? $rhs (`,` $accumulator^ `:` type($accumulator))? attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+//===----------------------------------------------------------------------===//
+// Time
+//===----------------------------------------------------------------------===//
+
+def Tile_CumprodOp : Tile_Op<"cumprod", [Pure, SameOperandsAndResultType]> {
+  let summary = "running products along lanes, the entry itself excluded";
+  let description = [{ As `chunk.cumprod`, on lanes. }];
+  let arguments = (ins AnyStaticShapeTensor:$operand, UnitAttr:$suffix);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "(`suffix` $suffix^):(`prefix`)? $operand attr-dict `:` type($result)";
+}
+
+def Tile_TotalOp : Tile_Op<"total", [Pure]> {
+  let summary = "the product of all entries of a lanes vector";
+  let arguments = (ins AnyStaticShapeTensor:$operand);
+  let results = (outs F32:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($operand)";
+}
+
+def Tile_ScanKind : I32EnumAttr<"ScanKind", "what a scan composes", [
+  I32EnumAttrCase<"affine", 0>, I32EnumAttrCase<"maxplus", 1>]> {
+  let cppNamespace = "::rondo::tile";
+  let genSpecializedAttr = 0;
+}
+def Tile_ScanKindAttr : EnumAttr<Tile_Dialect, Tile_ScanKind, "scan_kind">;
+
+def Tile_ScanOp : Tile_Op<"scan", [Pure, AllTypesMatch<["a", "b", "before", "after"]>]> {
+  let summary = "a recurrence of a scalar along lanes";
+  let description = [{
+    affine: x_t = a_t x_{t-1} + b_t; maxplus: x_t = max(a_t + x_{t-1}, b_t); x_{-1} = `initial`. `before` is x_{t-1}, `after` x_t, `last` x_{count-1} (initial when count is 0).
+    By composing in a tree over the lanes (reassociates).
+  }];
+  let arguments = (ins Tile_ScanKindAttr:$kind, AnyStaticShapeTensor:$a, AnyStaticShapeTensor:$b, F32:$initial, Index:$count);
+  let results = (outs AnyStaticShapeTensor:$before, AnyStaticShapeTensor:$after, F32:$last);
+  let assemblyFormat = "$kind $a `,` $b `from` $initial `count` $count attr-dict `:` type($a)";
+}
+
+def Tile_IntervalTablesOp : Tile_Op<"interval_tables"> {
+  let summary = "prefixes and suffixes of decays inside the blocks of a binary tree";
+  let description = [{
+    decays d[C] in lanes; tables `2x6xCxf32` (C = 64; log2 C levels). For level p (halves of s = 2^p tokens) tables[0][p][i] is the product of d over the tokens of i's block of s before i
+    (i excluded), tables[1][p][j] the product over the tokens of j's block of s after j (j excluded). With p the highest bit in which i > j differ, tables[0][p][i] *
+    tables[1][p][j] is the product of d over j < u < i: only products over intervals.
+    Written by the first warp of the role.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$decays, Tile_SharedType:$tables);
+  let assemblyFormat = "$decays `to` $tables attr-dict `:` type($decays) `,` type($tables)";
+}
+
+def Tile_IntervalProductsOp : Tile_Op<"interval_products"> {
+  let summary = "the product of decays between every two tokens";
+  let description = [{ result[i, j] = product of d over j < u < i for j < i; unspecified but finite elsewhere. A `CxC` fragment. }];
+  let arguments = (ins Tile_SharedType:$tables);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$tables attr-dict `:` type($tables) `->` type($result)";
+}
+
+def Tile_DecayedFactorsOp : Tile_Op<"decayed_factors"> {
+  let summary = "decays of a chunk in octets, and the products over its octets, halves and whole";
+  let description = [{
+    For 64 channels: decays d (octets, f32). Writes the totals of the eight octets to `totals` (`8x64xf32`), then (after a barrier of the role) gives `prefix` = product of
+    d over the tokens before (t excluded) and `suffix` = over the tokens after (t excluded), as `chunk.cumprod`, in octets; `total`, if given, is a `64xf32` buffer (or columns of a longer one
+    from `offset` on) for the product over the chunk.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$decays, Tile_SharedType:$totals, Tile_SharedType:$total, Index:$offset);
+  let results = (outs AnyStaticShapeTensor:$prefix, AnyStaticShapeTensor:$suffix);
+  let assemblyFormat = "$decays `totals` $totals `total` $total `[` $offset `]` attr-dict `:` type($decays) `,` type($totals) `,` type($total) `->` type($prefix) `,` type($suffix)";
+}
+
+def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
+  let summary = "dot products of reads with earlier writes, decayed per channel between them, for 64 channels";
+  let description = [{
+    For each query q_i: result_i[t, s] = accumulator_i[t, s] + sum_r q_i[t, r] (product of d[u, r] over s < u < t) k[s, r]
+    for s < t, accumulator_i[t, s] + sum_r diagonal_i[t, r] k[t, r] for s = t where diagonals are given. Above the diagonal: the accumulator.
+    queries, diagonals, key and decays: octets (f32) of one block of 64 channels; accumulators and results: `tensor<64x64xf32, #tile.gram>`, the layout in which this operation leaves its
+    products (`tile.store` writes it to an f32 buffer). `totals` (`8x64xf32`) holds the totals of the octets, as `tile.decayed_factors` wrote them; `room` is where the operands of the
+    levels go, at least `64x64` tiles for each query and level.
+
+    By levels of a binary tree of tokens (halves of 1, 2, 4, 8, 16, 32): at each level rows of right halves carry q times the product since the boundary, rows of left halves k times the
+    product up to it, rounded to 16 bits once; mma.sync forms the products of the pairs that the level owns. Only products over intervals: exact for decays of 0.
+  }];
+  let arguments = (ins Variadic<AnyStaticShapeTensor>:$queries, Variadic<AnyStaticShapeTensor>:$diagonals, AnyStaticShapeTensor:$key, AnyStaticShapeTensor:$decays,
+                       Tile_SharedType:$totals, Tile_SharedType:$room, Variadic<AnyStaticShapeTensor>:$accumulators);
+  let results = (outs Variadic<AnyStaticShapeTensor>:$results);
+  let assemblyFormat = [{
+    `queries` `(` $queries `:` type($queries) `)` (`diagonals` `(` $diagonals^ `:` type($diagonals) `)`)? `key` $key `:` type($key) `decays` $decays `:` type($decays)
+    `totals` $totals `:` type($totals) `room` $room `:` type($room) `onto` $accumulators attr-dict `:` type($accumulators) `->` type($results)
+  }];
+}
+
+def Tile_InverseOp : Tile_Op<"inverse"> {
+  let summary = "the inverse of a unit lower triangular matrix";
+  let description = [{
+    result = (I + stril(matrix))^-1, written to a 16-bit tile `CxC` (zeros above the diagonal included), times `scale` (a columns vector given as a buffer `Cxf32`) by columns if there is one.
+    matrix: an f32 fragment `64x64` of four warps, entries on and above the diagonal are not read. 16x16 diagonal blocks by f32 forward substitution, one lane a column; blocks below by products in
+    f16 (mma.sync), each entry of the inverse being a sum of products with earlier ones: never powers of the matrix. `scratch`: `!tile.shared<64x64xf16>` and `f32` room for the diagonal blocks.
+    Narrows: the off-diagonal blocks of matrix and inverse are f16 operands.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$matrix, Optional<Tile_SharedType>:$scale, Tile_SharedType:$result, Tile_SharedType:$scratch, Tile_SharedType:$diagonal);
+  let assemblyFormat = "$matrix (`scale` $scale^ `:` type($scale))? `to` $result `scratch` $scratch `,` $diagonal attr-dict `:` type($matrix) `->` type($result) `,` type($scratch) `,` type($diagonal)";
+}
+
+#endif // RONDO_DIALECT_TILE_TILE_OPS_TD

@@ -1,0 +1,151 @@
+//===- TileDialect.cpp - The tile dialect: layouts, buffers, verifiers -----------------------------------------===//
+
+#include "rondo/Dialect/Tile/Tile.h"
+
+#include "mlir/IR/DialectImplementation.h"
+#include "llvm/ADT/TypeSwitch.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::tile;
+
+#include "rondo/Dialect/Tile/TileDialect.cpp.inc"
+#include "rondo/Dialect/Tile/TileEnums.cpp.inc"
+#define GET_ATTRDEF_CLASSES
+#include "rondo/Dialect/Tile/TileAttrs.cpp.inc"
+#define GET_TYPEDEF_CLASSES
+#include "rondo/Dialect/Tile/TileTypes.cpp.inc"
+#define GET_OP_CLASSES
+#include "rondo/Dialect/Tile/TileOps.cpp.inc"
+
+void TileDialect::initialize() {
+  addAttributes<
+#define GET_ATTRDEF_LIST
+#include "rondo/Dialect/Tile/TileAttrs.cpp.inc"
+      >();
+  addTypes<
+#define GET_TYPEDEF_LIST
+#include "rondo/Dialect/Tile/TileTypes.cpp.inc"
+      >();
+  addOperations<
+#define GET_OP_LIST
+#include "rondo/Dialect/Tile/TileOps.cpp.inc"
+      >();
+}
+
+//===----------------------------------------------------------------------===//
+// Buffers
+//===----------------------------------------------------------------------===//
+
+Type SharedType::parse(AsmParser &parser) {
+  SmallVector<int64_t> shape;
+  Type element;
+  if (parser.parseLess())
+    return {};
+  bool ring = succeeded(parser.parseOptionalKeyword("ring"));
+  SMLoc loc = parser.getCurrentLocation();
+  if (parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(element) || parser.parseGreater())
+    return {};
+  return parser.getChecked<SharedType>(loc, parser.getContext(), shape, element, ring);
+}
+
+void SharedType::print(AsmPrinter &printer) const {
+  printer << "<" << (getRing() ? "ring " : "");
+  printer.printDimensionList(getShape());
+  printer << "x" << getElementType() << ">";
+}
+
+LogicalResult SharedType::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> shape, Type element,
+                                 bool ring) {
+  if (!element.isF32() && !element.isBF16() && !element.isF16())
+    return emitError() << "a shared buffer holds f32, bf16 or f16, not " << element;
+  if (ring && (shape.empty() || shape.front() < 1))
+    return emitError() << "a ring needs at least one slot";
+  ArrayRef<int64_t> slot = ring ? shape.drop_front() : shape;
+  if (element.isF32())
+    return success();
+  if (slot.size() != 2 || slot[0] % 8 || slot[1] % 64)
+    return emitError() << "a 16-bit tile is rows x columns, rows a multiple of 8 and columns of 64";
+  return success();
+}
+
+int64_t SharedType::getSlotBytes() const {
+  int64_t bytes = getElementType().getIntOrFloatBitWidth() / 8;
+  for (int64_t size : getSlotShape())
+    bytes *= size;
+  return bytes;
+}
+
+//===----------------------------------------------------------------------===//
+// Operations
+//===----------------------------------------------------------------------===//
+
+static Attribute layoutOf(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  return type ? type.getEncoding() : Attribute();
+}
+
+LogicalResult BlockOp::verify() {
+  SharedType from = getTile().getType(), to = getResult().getType();
+  if (!from.isSwizzled() || from.getRing() || to.getElementType() != from.getElementType() ||
+      to.getShape() != ArrayRef<int64_t>({from.getShape()[0], 64}))
+    return emitOpError("takes 64 columns of a 16-bit tile");
+  return success();
+}
+
+/// Whether a value in registers and a buffer hold the same elements.
+static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffer, bool transposed) {
+  auto type = cast<RankedTensorType>(value.getType());
+  if (!type.getEncoding())
+    return op->emitOpError("needs a layout on ") << type;
+  if (buffer.getRing())
+    return op->emitOpError("works on one buffer: take a `tile.slot` of the ring");
+  SmallVector<int64_t> shape(buffer.getShape());
+  if (transposed)
+    std::swap(shape.front(), shape.back());
+  if (type.getShape() != ArrayRef(shape) || type.getElementType() != buffer.getElementType())
+    return op->emitOpError("moves ") << type << (transposed ? " transposed" : "") << ", the buffer is " << buffer;
+  if (transposed && !isa<FragmentAttr>(type.getEncoding()))
+    return op->emitOpError("transposes fragments only");
+  return success();
+}
+
+LogicalResult LoadOp::verify() { return verifyTransfer(*this, getResult(), getBuffer().getType(), getTransposed()); }
+LogicalResult StoreOp::verify() { return verifyTransfer(*this, getValue(), getBuffer().getType(), getTransposed()); }
+
+LogicalResult BroadcastOp::verify() {
+  auto result = cast<RankedTensorType>(getResult().getType());
+  if (!result.getEncoding())
+    return emitOpError("needs a layout on the result");
+  if (!isa<RankedTensorType>(getValue().getType()))
+    return success();
+  auto fragment = dyn_cast<FragmentAttr>(result.getEncoding());
+  Attribute layout = layoutOf(getValue());
+  ArrayRef<int64_t> shape = cast<RankedTensorType>(getValue().getType()).getShape();
+  if (fragment && isa_and_nonnull<ColumnsAttr>(layout) && shape == result.getShape().drop_front())
+    return success();
+  if (fragment && isa_and_nonnull<RowsAttr>(layout) && shape == result.getShape().drop_back())
+    return success();
+  return emitOpError("repeats a columns or rows vector, or a scalar, over a fragment");
+}
+
+LogicalResult MmaOp::verify() {
+  auto result = cast<RankedTensorType>(getResult().getType());
+  auto fragment = dyn_cast_or_null<FragmentAttr>(result.getEncoding());
+  if (!fragment || !result.getElementType().isF32() || result.getRank() != 2)
+    return emitOpError("gives an f32 fragment");
+  ArrayRef<int64_t> lhs;
+  if (auto tensor = dyn_cast<RankedTensorType>(getLhs().getType()))
+    lhs = tensor.getShape();
+  else if (auto shared = dyn_cast<SharedType>(getLhs().getType()))
+    lhs = shared.getShape();
+  ArrayRef<int64_t> rhs = getRhs().getType().getShape();
+  int64_t n = getTransposed() ? rhs[1] : rhs[0], k = getTransposed() ? rhs[0] : rhs[1];
+  if (lhs.size() != 2 || rhs.size() != 2 || lhs[1] != k || result.getShape() != ArrayRef<int64_t>({lhs[0], n}))
+    return emitOpError("multiplies MxK with NxK (or KxN, transposed) to MxN");
+  if (lhs[0] != 16 * fragment.getWarps())
+    return emitOpError("has 16 rows a warp");
+  if (getAccumulator() && getAccumulator().getType() != result)
+    return emitOpError("accumulates in its result's type");
+  return success();
+}
