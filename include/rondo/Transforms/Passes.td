@@ -95,6 +95,32 @@ def RondoDifferentiate : Pass<"rondo-differentiate", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def RondoMoveScales : Pass<"rondo-move-scales", "::mlir::func::FuncOp"> {
+  let summary = "Take scales out of the operands of matrix products";
+  let description = [{
+    For a product that sums over r, with a vector a along t or s, or a number,
+
+        sum_r (a[t] q[t, r]) k[s, r]  =  a[t] sum_r q[t, r] k[s, r]
+        sum_t (a[t] k[t, r]) u[t, c]  =  sum_t k[t, r] (a[t] u[t, c])
+
+    ```mlir
+    %qs = linalg.generic ins(%q, %a) { mulf }
+    %o = linalg.contract ins(%qs, %S) outs(%zero)
+    ```
+    ==>
+    ```mlir
+    %0 = linalg.contract ins(%q, %S) outs(%zero)
+    %o = linalg.generic ins(%0, %a) { mulf }
+    ```
+    so that operands of products are, as often as possible, what memory holds: tensor cores read them there. A scale along
+    the summed axis moves only off a left operand that is an argument (possibly scaled several times).
+    Two scales along the same axis become one.
+
+    Numerics: reassociates products; in 16-bit operands it saves one rounding.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def RondoRaiseUpdates : Pass<"rondo-raise-updates", "::rondo::MixerOp"> {
   let summary = "Turn assignments to states into decays, writes and reads";
   let description = [{

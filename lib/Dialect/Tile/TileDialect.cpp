@@ -126,6 +126,9 @@ LogicalResult BroadcastOp::verify() {
     return success();
   if (fragment && isa_and_nonnull<RowsAttr>(layout) && shape == result.getShape().drop_back())
     return success();
+  if (isa<OctetsAttr>(result.getEncoding()) && isa_and_nonnull<OctetRowsAttr>(layout) &&
+      shape == result.getShape().drop_back())
+    return success();
   return emitOpError("repeats a columns or rows vector, or a scalar, over a fragment");
 }
 

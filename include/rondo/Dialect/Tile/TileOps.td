@@ -79,6 +79,11 @@ def Tile_OctetsAttr : Tile_Layout<"Octets", "octets"> {
   }];
 }
 
+def Tile_OctetRowsAttr : Tile_Layout<"OctetRows", "octet_rows"> {
+  let summary = "a vector along the tokens of octets";
+  let description = [{ `tensor<64xT>`: every lane of warp w holds entries 8w .. 8w+7. }];
+}
+
 def Tile_GramAttr : Tile_Layout<"Gram", "gram"> {
   let summary = "where `tile.decayed_gram` leaves its products";
   let description = [{ `tensor<64x64xf32>` over 8 warps, 16 elements a thread, in an order that only the lowering knows. }];
@@ -305,6 +310,13 @@ def Tile_LoadOp : Tile_Op<"load"> {
   let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "(`transposed` $transposed^)? $buffer attr-dict `:` type($buffer) `->` type($result)";
   let hasVerifier = 1;
+}
+
+def Tile_LoadScalarOp : Tile_Op<"load_scalar"> {
+  let summary = "one element of an f32 buffer";
+  let arguments = (ins Tile_SharedType:$buffer, I64Attr:$position);
+  let results = (outs F32:$result);
+  let assemblyFormat = "$buffer `[` $position `]` attr-dict `:` type($buffer)";
 }
 
 def Tile_StoreOp : Tile_Op<"store"> {
