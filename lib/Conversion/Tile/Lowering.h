@@ -15,13 +15,18 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "rondo/Dialect/Tile/Tile.h"
 #include "llvm/ADT/DenseMap.h"
+#include <memory>
 
 namespace rondo::tile {
 
 using Scalars = llvm::SmallVector<mlir::Value>;
 
-/// Number of scalars that one thread holds of a value with a layout.
+/// Number of scalars that one thread holds of a value with a layout. Values of 16-bit floats are held as i32, two
+/// neighbours (of the layout's order) in each, the first in the low half: half as many scalars. So a 16-bit fragment is
+/// the register operand A of a product as it is: scalars 4k .. 4k+3 are those of columns 16k .. 16k+15.
 int64_t getScalarsPerThread(mlir::RankedTensorType type);
+/// Whether a value is held in pairs of 16-bit floats.
+bool isPacked(mlir::RankedTensorType type);
 
 /// The state of lowering one role.
 class Lowering {
@@ -36,7 +41,7 @@ public:
   /// The scalars of a value with a layout; one for a scalar (an `index` value becomes i32).
   llvm::ArrayRef<mlir::Value> get(mlir::Value value) const;
   mlir::Value getScalar(mlir::Value value) const { return get(value).front(); }
-  void set(mlir::Value value, Scalars scalars) { values[value] = std::move(scalars); }
+  void set(mlir::Value value, Scalars scalars);
   /// The address of a shared buffer (`!llvm.ptr<3>`).
   mlir::Value getAddress(mlir::Value buffer) const { return get(buffer).front(); }
 
@@ -74,6 +79,9 @@ public:
   /// Two f32 rounded to a pair of 16-bit floats in an i32 (low first), and back.
   mlir::Value pack(mlir::Value low, mlir::Value high, mlir::Type element);
   std::pair<mlir::Value, mlir::Value> unpack(mlir::Value pair, mlir::Type element);
+  /// Elements to an LLVM vector, and back.
+  mlir::Value makeVector(llvm::ArrayRef<mlir::Value> elements);
+  Scalars splitVector(mlir::Value vector);
   /// Shared memory accesses: a f32, or `count` (2, 4) neighbouring ones, aligned.
   mlir::Value loadF32(mlir::Value pointer);
   Scalars loadF32s(mlir::Value pointer, int64_t count);
@@ -99,7 +107,8 @@ public:
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
 
 private:
-  llvm::DenseMap<mlir::Value, Scalars> values;
+  // On the heap, so that what `get` gives stays valid when other values are set.
+  llvm::DenseMap<mlir::Value, std::unique_ptr<Scalars>> values;
 };
 
 // LowerTime.cpp
