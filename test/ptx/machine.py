@@ -15,7 +15,7 @@ from ptx import PtxError
 from translate import ALL, LANE, LANES, NONE, Translator, f2, pack, widen
 
 SHARED_BEGIN = 1024  # the first bytes of shared memory belong to the system
-EVERY = np.full(LANES, True)
+EVERY, NO_LANES = np.full(LANES, True), np.full(LANES, False)
 SWIZZLES = {0: 0, 1: 128, 2: 64, 3: 32}  # of wgmma descriptors
 MAX_MBARRIERS = 64
 
@@ -73,6 +73,8 @@ class Warp:
         self.groups = [Group(0, None if lanes == LANES else LANE < lanes)]
         self.clock = np.zeros(block.agents, i4)
         self.clock[number] = 1
+        self.joined = 0  # what all lanes did until then, each lane knows is done
+        self.loose = NO_LANES  # lanes that have touched memory since
         self.products, self.batches = [], []  # of wgmma: issued, and committed
         self.fenced = None
         self.small, self.small_batches = [], []  # cp.async
@@ -146,15 +148,15 @@ class Warp:
     def switch(self, index, mask, targets):
         places = np.array(targets)[np.minimum(index, len(targets) - 1)]
         found = np.unique(places if mask is None else places[mask])
-        return int(found[0]) if len(found) == 1 else {int(t): places == t for t in found}
+        return int(found[0]) if len(found) == 1 else [(int(t), places == t) for t in found]
 
     def diverge(self, group, result):
         mask = EVERY if group.mask is None else group.mask
         if isinstance(result, tuple):
             taken, target, next = result
-            result = {target: taken, next: ~taken}
+            result = [(target, taken), (next, ~taken)]
         self.groups.remove(group)
-        for pc, lanes in result.items():
+        for pc, lanes in result:
             if pc >= 0:
                 self.groups.append(Group(pc, lanes & mask))
         if not self.groups:
@@ -222,24 +224,29 @@ class Warp:
 
     def load(self, space, addresses, width, count, mask):
         if mask is None or mask.all():
+            self.loose = EVERY
             memory, addresses = self.place(space, addresses)
-            return memory.load(self, addresses, width, count)
+            return memory.load(self, addresses, width, count, LANE)
         result = np.full((count, LANES), (1 << 8 * width) - 1, f"u{width}")
         if mask.any():
+            self.loose = self.loose | mask
             memory, addresses = self.place(space, addresses[mask], mask)
-            result[:, mask] = memory.load(self, addresses, width, count)
+            result[:, mask] = memory.load(self, addresses, width, count, LANE[mask])
         return result
 
     def store(self, space, addresses, width, values, mask):
         if mask is None or mask.all():
+            self.loose = EVERY
             memory, addresses = self.place(space, addresses)
-            memory.store(self, addresses, width, values)
+            memory.store(self, addresses, width, values, LANE)
         elif mask.any():
+            self.loose = self.loose | mask
             memory, addresses = self.place(space, addresses[mask], mask)
-            memory.store(self, addresses, width, [value[mask] for value in values])
+            memory.store(self, addresses, width, [value[mask] for value in values], LANE[mask])
 
     def matrix_rows(self, addresses, count, access):
         """The numbers of the 16-bit values in `count` matrices of 8 rows of 16 bytes; lanes give the rows' addresses."""
+        self.loose = EVERY
         if int(addresses[0]) >= SHARED:
             addresses = addresses - u8(SHARED)
         offsets = self.block.shared.offsets(addresses[: 8 * count], 16, access)
@@ -309,9 +316,16 @@ class Warp:
 
     # Barriers.
 
-    def release(self):
-        """The clock that others get; what this warp does from now on is later."""
+    def together(self):
+        """All lanes are at one instruction: each now knows that what the others did is done."""
+        self.joined, self.loose = self.clock[self.number], NO_LANES
+        self.clock[self.number] += 1
+
+    def release(self, mask=None):
+        """The clock that others get; what this warp does from now on is later. Some lanes cannot speak for the others."""
         clock = self.clock.copy()
+        if mask is not None and (self.loose & ~mask).any():
+            clock[self.number] = self.joined
         self.clock[self.number] += 1
         return clock
 
@@ -368,6 +382,7 @@ class Warp:
                 raise PtxError(f"more than {MAX_MBARRIERS} mbarriers")
             barrier = self.block.mbarriers[address] = Mbarrier(int(counts[lane]), agent)
             barrier.maker, barrier.made = self.number, int(self.clock[self.number])
+            self.block.unfenced.append(barrier)
 
     def mbarrier_invalidate(self, addresses, mask):
         for lane in self.lanes(mask):
@@ -375,7 +390,7 @@ class Warp:
             del self.block.mbarriers[int(addresses[lane]) & (SHARED - 1)]
 
     def mbarrier_arrive(self, addresses, arrives, counts, expected, mask):
-        clock = self.release() if arrives else None
+        clock = self.release(mask) if arrives else None
         for lane in self.lanes(mask):
             barrier = self.mbarrier(addresses[lane])
             if expected is not None:
@@ -405,7 +420,12 @@ class Warp:
 
     # Asynchronous copies.
 
+    def fence_mbarriers(self):
+        self.block.unfenced = [b for b in self.block.unfenced if b.maker != self.number]
+
     def hand_over(self):
+        """fence.proxy.async"""
+        self.fence_mbarriers()
         for history in filter(None, (self.block.history, self.block.workspace and self.block.workspace.history)):
             history.fence(self)
 
@@ -414,6 +434,8 @@ class Warp:
             tensor = self.device.tensor(int(maps[lane]))
             place = self.block.tile(int(places[lane]), tensor, WRITE)
             barrier = self.mbarrier(barriers[lane])
+            if barrier in self.block.unfenced:
+                raise PtxError(f"the mbarrier at {int(barriers[lane]):#x} is used for a copy without fence.mbarrier_init after its initialisation")
             made = self.block.history and self.block.history.write(self, tile_words(place), copy=barrier.agent)
             self.block.shared.bytes[place] = 0xFF
             at = [int(c[lane]) for c in coordinates]
@@ -453,8 +475,8 @@ class Warp:
                 offset = int(memory.offsets(where, size, READ)[0])
                 data[:count] = memory.bytes[offset : offset + count]
             place = places[lane : lane + 1] & u8(SHARED - 1)
-            self.block.shared.store(self, place, 1, [np.full(1, 0xFF, u1)] * size)
-            self.small.append((int(place[0]), data))
+            self.block.shared.store(self, place, 1, [np.full(1, 0xFF, u1)] * size, LANE[lane : lane + 1])
+            self.small.append((lane, place, data))
 
     def copies_commit(self, mask):
         if mask is None or mask.any():
@@ -463,8 +485,8 @@ class Warp:
 
     def copies_wait(self, left, mask):
         while len(self.small_batches) > left:
-            for place, data in self.small_batches.pop(0):
-                self.block.shared.store(self, np.array([place], u8), 1, [data[i : i + 1] for i in range(len(data))])
+            for lane, place, data in self.small_batches.pop(0):
+                self.block.shared.store(self, place, 1, [data[i : i + 1] for i in range(len(data))], LANE[lane : lane + 1])
 
     # Matrix products.
 
@@ -650,7 +672,7 @@ class Block:
             self.history = self.shared.history = History(self.shared, len(device.warp_numbers), self.agents)
             if self.workspace:
                 self.workspace.history = History(self.workspace, len(device.warp_numbers), self.agents)
-        self.barriers, self.mbarriers = {}, {}
+        self.barriers, self.mbarriers, self.unfenced = {}, {}, []
         self.copies = []
         self.tiles, self.matrices = {}, {}
         self.warps = [Warp(self, i, min(LANES, self.threads - LANES * i)) for i in device.warp_numbers]
@@ -804,9 +826,10 @@ class Device:
             raise PtxError(f"no tensor map at {address:#x}")
         return self.maps[address]
 
-    def run(self):
+    def run(self, blocks=None):
+        """Runs the grid's blocks, or the first few of them."""
         with np.errstate(all="ignore"):
-            for number in range(self.blocks):
+            for number in range(min(self.blocks, blocks or self.blocks)):
                 Block(self, number).run()
 
     # Messages.

@@ -47,19 +47,25 @@ class Memory:
         lane = int(np.flatnonzero(wrong)[0])
         raise PtxError(f"{self.name} address {int(addresses[lane]):#x} {what} (access {lane} of the warp's)")
 
-    def load(self, warp, addresses, width, count):
-        """`count` values of `width` bytes from each address."""
+    def load(self, warp, addresses, width, count, lanes):
+        """`count` values of `width` bytes from each address, for these lanes of the warp."""
         offsets = self.offsets(addresses, width * count, READ)
         if self.history:
-            self.history.read(warp, words(offsets, width * count))
+            touched = words(offsets, width * count)
+            self.history.alone(warp, touched, lanes, "reads")
+            self.history.read(warp, touched)
         view = self.views[width]
         first = (offsets // u8(width)).astype(np.intp)
         return [view.take(first + i if i else first) for i in range(count)]
 
-    def store(self, warp, addresses, width, values):
+    def store(self, warp, addresses, width, values, lanes):
         offsets = self.offsets(addresses, width * len(values), WRITE)
         if self.history:
-            self.history.write(warp, words(offsets, width * len(values)))
+            touched = words(offsets, width * len(values))
+            if width >= 4:
+                self.history.alone(warp, touched, lanes, "writes")
+            self.history.write(warp, touched)
+            self.history.lane[touched] = lanes.repeat(len(touched) // len(lanes))
         view = self.views[width]
         first = (offsets // u8(width)).astype(np.intp)
         for i, value in enumerate(values):
@@ -90,36 +96,45 @@ class History:
         self.written = np.zeros(count, i4)
         self.reads = np.zeros((warps, count), i4)
         self.fresh = np.zeros(count, bool)
+        self.lane = np.zeros(count, np.int8)  # of the writer
         self.clocks = np.zeros(agents, i4)  # of the agents that are not warps
 
     def read(self, warp, words, until=None, asynchronous=False):
         late = self.written.take(words) > warp.clock.take(self.writer.take(words))
         if late.any():
             word = int(words[np.flatnonzero(late)[0]])
-            self.report(warp, word, "reads", f"what {self.agent(warp, self.writer[word])} writes")
+            self.report(warp, word, "reads", f"{self.agent(warp, self.writer[word])} wrote")
         if asynchronous and self.fresh.take(words).any():
             word = int(words[np.flatnonzero(self.fresh.take(words))[0]])
-            self.report(warp, word, "hands to an asynchronous unit", f"what {self.agent(warp, self.writer[word])} stored", "fence.proxy.async")
+            self.report(warp, word, "gives an asynchronous unit", f"{self.agent(warp, self.writer[word])} stored", "fence.proxy.async")
         self.reads[warp.number][words] = until or warp.clock[warp.number]
+
+    def alone(self, warp, words, lanes, does):
+        """Whether another lane of the warp wrote here since all its lanes were together."""
+        recent = (self.writer.take(words) == warp.number) & (self.written.take(words) > warp.joined)
+        if recent.any():
+            others = recent & (self.lane.take(words) != lanes.repeat(len(words) // len(lanes)))
+            if others.any():
+                self.report(warp, int(words[np.flatnonzero(others)[0]]), does, "another lane wrote", "bar.warp.sync")
 
     def write(self, warp, words, copy=None):
         """`copy`: the agent of a copy that writes, after what its issuing warp has seen."""
         late = self.written.take(words) > warp.clock.take(self.writer.take(words))
         if late.any():
             word = int(words[np.flatnonzero(late)[0]])
-            self.report(warp, word, "writes", f"what {self.agent(warp, self.writer[word])} writes")
+            self.report(warp, word, "writes", f"{self.agent(warp, self.writer[word])} wrote")
         late = self.reads[:, words] > warp.clock[: self.warps, None]
         if late.any():
             reader, place = (int(x[0]) for x in np.nonzero(late))
             word = int(words[place])
-            what = "is yet to read" if self.reads[reader, word] == IN_FLIGHT else "reads"
-            self.report(warp, word, "writes", f"what {self.agent(warp, reader)} {what}")
+            what = "is still reading asynchronously" if self.reads[reader, word] == IN_FLIGHT else "read"
+            self.report(warp, word, "writes", f"{self.agent(warp, reader)} {what}")
         if copy is None:
             self.written[words], self.writer[words], self.fresh[words] = warp.clock[warp.number], warp.number, True
             return None
         if self.fresh.take(words).any():
             word = int(words[np.flatnonzero(self.fresh.take(words))[0]])
-            self.report(warp, word, "copies over", f"what {self.agent(warp, self.writer[word])} stored", "fence.proxy.async")
+            self.report(warp, word, "copies over", f"{self.agent(warp, self.writer[word])} stored", "fence.proxy.async")
         self.clocks[copy] += 1
         self.written[words], self.writer[words] = self.clocks[copy], copy
         return self.clocks[copy]
@@ -138,5 +153,6 @@ class History:
             return "the same warp"
         return f"warp {agent}" if agent < self.warps else "a copy to shared memory"
 
-    def report(self, warp, word, does, other, missing="a barrier"):
-        raise PtxError(f"warp {warp.number} {does} {self.memory.name} address {self.memory.base + 4 * word:#x} and no {missing} orders this with {other}")
+    def report(self, warp, word, does, other, missing="barrier"):
+        place = f"{self.memory.name} address {self.memory.base + 4 * word:#x}"
+        raise PtxError(f"warp {warp.number} {does} {place}, which {other}, and no {missing} orders the two")

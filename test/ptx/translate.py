@@ -220,6 +220,8 @@ class Translator:
                 if COLLECTIVE.match(instruction.opcode) and not full:
                     lanes = self.raw(instruction.operands[-1], 32) if MASKED.match(instruction.opcode) else "None"
                     self.lines.append(f"if w.parted(m, {lanes}): return w.gather({i}, {lanes})")
+                if COLLECTIVE.match(instruction.opcode):
+                    self.lines.append("w.together()")
                 self.translate(instruction)
             except (KeyError, IndexError, ValueError, TypeError, AttributeError, AssertionError) as error:
                 raise PtxError(f"line {instruction.line}: cannot emulate: {instruction.text} ({error!r})") from error
@@ -600,6 +602,8 @@ class Translator:
     def do_fence(self, modifiers, operands):
         if modifiers[:2] == ["proxy", "async"]:
             self.lines.append("w.hand_over()")
+        elif modifiers[0] == "mbarrier_init":
+            self.lines.append("w.fence_mbarriers()")
 
     def do_mbarrier(self, modifiers, operands):
         action = modifiers[0]
