@@ -1,0 +1,734 @@
+//===- LowerGram.cpp - Products of tokens, decayed channel by channel between them ------------------------------===//
+//
+// For a chunk of 64 tokens and a block of 64 channels, with decays d in [0, 1] and each query q,
+//
+//   P[t, s] += sum_r q[t, r] (product of d[u, r] over s < u < t) k[s, r]        for s < t
+//
+// by levels of a binary tree of tokens. Let h be the highest bit in which t > s differ: t is in the right half of a
+// block of 2h tokens, s in its left half, and each pair of tokens belongs to one level h = 1, 2, .. 32. With
+//
+//   before_h[t] = product of d over the tokens of t's half before t,   after_h[s] = .. of s's half after s,
+//
+// P at level h is the product of the rows q before_h of right halves with the rows k after_h of left halves. Both are
+// products over intervals of numbers <= 1: nothing is divided or subtracted, so any decay down to 0 is exact and
+// nothing overflows. From one level to the next only the total of the sibling half comes in:
+//
+//   before_2h[t] = before_h[t] total(left half) in right halves,   after_2h[s] = after_h[s] total(right half) in left
+//   ones.
+//
+// Who does it, of eight warps: tokens are held in octets, warp o the tokens 8o .. 8o+7, lane l the channels 2l, 2l+1.
+//   * The diagonal and level 1 have no decays: f32 products in each thread, to be added over the lanes.
+//   * Levels 2 and 4 stay inside an octet. The four right and the four left rows of both make one 8x8 product for each
+//     query, whose two diagonal 4x4 blocks count (for level 2, the two diagonal 2x2 blocks of that). Each warp does its
+//     own octet, with the room that belongs to it.
+//   * Levels 8, 16 and 32 (bits 0, 1, 2 of the octet's number): an octet is on one side of a level as a whole, so a
+//     tile of 64 rows is the operand of a level for key and first query. After a barrier warps 0 .. 3 form the
+//     32x32 products of level 32, a 16x16 tile each; of warps 4 .. 7 each forms an 8x8 product of level 8 and a 16x8
+//     tile of level 16.
+// Running products are f32 and rounded once, to the room's element type, as operands of mma.sync.
+//
+// Room: slabs of eight rows of 128 bytes, 16-byte units exchanged as in any swizzled tile, eight slabs to a tile. With
+// n queries, all levels at once take 3 tiles and 12 (n - 1) slabs, that is 96 (n + 1) rows; in two passes (8 and 16,
+// then 32; two more barriers) 2 tiles and 8 (n - 1) slabs, 64 (n + 1) rows.
+//   * levels 2 and 4:   slab o of tile 0: left rows of octet o; slab o of tile 1: right rows, for one query at a time.
+//                       Rows 0-3 are of level 2, rows 4-7 of level 4.
+//   * level 8, 16, 32:  slab o of the level's tile: octet o, key or first query. Four slabs for each other query after
+//   the
+//                       tiles: its right octets, in order.
+// Levels 2 and 4 use rows that only their own warp writes or reads before the barrier, so they need no other one.
+//
+// A `#tile.gram` value is 16 numbers a thread that stand for sums: only linear operations may come before the store.
+//   0 .. 7     warps 0 .. 3: two accumulators of level 32; 4 .. 7: one of level 16, then half of one of level 8
+//   8, 9       row lane/4, columns 2 (lane%4) + 0, 1 of the product of levels 2 and 4
+//   10 .. 13   lane < 16: what this lane and lane + 16 add to the diagonal at tokens 0 .. 3 of the octet; else 4 .. 7
+//   14, 15     the same of level 1, for tokens 1 and 3, or 5 and 7
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+
+#include "Lowering.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/SCF/IR/SCF.h"
+#include "llvm/ADT/SmallPtrSet.h"
+#include <array>
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::tile;
+
+using Predicate = arith::CmpIPredicate;
+
+static constexpr int64_t kWarps = 8, kOctet = 8;
+static constexpr int64_t kRowBytes = 128, kSlabBytes = kOctet * kRowBytes, kTileBytes = 8 * kSlabBytes;
+/// Levels 8, 16, 32: bits of the octet's number.
+static constexpr int64_t kOuterLevels = 3;
+/// The scalars of a gram value: of outer levels the first eight, then from where on the others are.
+static constexpr int64_t kOuter = 8, kInner = 8, kDiagonal = 10, kLevel1 = 14;
+
+namespace {
+/// One token in two neighbouring channels.
+using Pair = std::array<Value, 2>;
+/// What a thread holds of an operand: eight tokens.
+using Octet = std::array<Pair, kOctet>;
+} // namespace
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Small parts
+//===----------------------------------------------------------------------------------------------------------------===//
+
+static Octet toOctet(ArrayRef<Value> scalars) {
+  Octet octet;
+  for (int64_t u = 0; u < kOctet; ++u)
+    octet[u] = {scalars[2 * u], scalars[2 * u + 1]};
+  return octet;
+}
+
+static Pair multiply(Lowering &l, Pair x, Pair y) { return {l.fmul(x[0], y[0]), l.fmul(x[1], y[1])}; }
+
+static Pair select(Lowering &l, Value condition, Pair x, Pair y) {
+  return {l.select(condition, x[0], y[0]), l.select(condition, x[1], y[1])};
+}
+
+/// Products of neighbours: totals of blocks twice as long.
+static SmallVector<Pair> multiplyNeighbours(Lowering &l, ArrayRef<Pair> totals) {
+  SmallVector<Pair> doubled;
+  for (size_t i = 0; i < totals.size(); i += 2)
+    doubled.push_back(multiply(l, totals[i], totals[i + 1]));
+  return doubled;
+}
+
+/// Whether bit `bit` of the octet's number is set.
+static Value octetBit(Lowering &l, int64_t bit) {
+  return l.compare(Predicate::ne, l.bitAnd(l.warp, int64_t(1) << bit), l.i32(0));
+}
+
+/// Where the total of this lane's channels in octet 0 is.
+static Value totalsOfLane(Lowering &l, Value totals) { return l.gep(totals, l.shl(l.lane, 3)); }
+
+/// The totals of the blocks of 8, 16, .. tokens next to the one that this octet is in: blocks of 2^bit octets.
+static SmallVector<Pair> loadSiblings(Lowering &l, Value totals, int64_t count) {
+  Value mine = totalsOfLane(l, totals);
+  SmallVector<Pair> siblings;
+  for (int64_t bit = 0; bit < count; ++bit) {
+    int64_t size = int64_t(1) << bit;
+    Value first = l.bitAnd(l.bitXor(l.warp, l.i32(size)), kWarps - size);
+    Value pointer = l.gep(mine, l.shl(first, 8));
+    SmallVector<Pair> parts;
+    for (int64_t i = 0; i < size; ++i) {
+      Scalars loaded = l.loadF32s(l.gep(pointer, 256 * i), 2);
+      parts.push_back({loaded[0], loaded[1]});
+    }
+    while (parts.size() > 1)
+      parts = multiplyNeighbours(l, parts);
+    siblings.push_back(parts.front());
+  }
+  return siblings;
+}
+
+/// `if (condition) { one } else { other }`, giving `count` f32 values.
+static Scalars choose(Lowering &l, Value condition, int64_t count, function_ref<Scalars()> one,
+                      function_ref<Scalars()> other) {
+  auto branch = scf::IfOp::create(l.b, SmallVector<Type>(count, l.b.getF32Type()), condition, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(l.b);
+  l.b.setInsertionPointToStart(branch.thenBlock());
+  Scalars values = one();
+  if (count != 0)
+    scf::YieldOp::create(l.b, values);
+  l.b.setInsertionPointToStart(branch.elseBlock());
+  values = other();
+  if (count != 0)
+    scf::YieldOp::create(l.b, values);
+  return Scalars(branch.getResults());
+}
+
+/// Adds over pairs of lanes that differ in one bit, and divides the values between them: of the lanes in which the bit
+/// of `mask` is 0 each keeps the first half, of the others the second.
+static SmallVector<Value> fold(Lowering &l, ArrayRef<Value> values, int64_t mask) {
+  Value upper = l.compare(Predicate::ne, l.bitAnd(l.lane, mask), l.i32(0));
+  size_t half = values.size() / 2;
+  SmallVector<Value> folded;
+  for (size_t i = 0; i < half; ++i) {
+    Value kept = l.select(upper, values[half + i], values[i]);
+    Value sent = l.select(upper, values[i], values[half + i]);
+    folded.push_back(l.fadd(kept, l.shuffle(NVVM::ShflKind::bfly, sent, l.i32(mask))));
+  }
+  return folded;
+}
+
+/// The sum over pairs of lanes that differ in one bit.
+static Value addLanes(Lowering &l, Value value, int64_t mask) {
+  return l.fadd(value, l.shuffle(NVVM::ShflKind::bfly, value, l.i32(mask)));
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Barriers between operations
+//===----------------------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// What an operation means for a buffer that is to be written next.
+enum class Effect { None, Barrier, Read };
+} // namespace
+
+/// Whether on each way to `end` of `block` a barrier of the role comes after the last read.
+static bool isBarrierLast(Block *block, Block::iterator end, function_ref<Effect(Operation *)> effect,
+                          SmallPtrSetImpl<Block *> &loops) {
+  while (end != block->begin()) {
+    Operation *op = &*--end;
+    if (Effect own = effect(op); own != Effect::None)
+      return own == Effect::Barrier;
+    auto nested = op->walk([&](Operation *inner) {
+      return effect(inner) == Effect::Read ? WalkResult::interrupt() : WalkResult::advance();
+    });
+    if (nested.wasInterrupted())
+      return false;
+  }
+  Operation *parent = block->getParentOp();
+  if (isa<RoleOp>(parent)) // Roles start after a barrier of the thread block.
+    return true;
+  if (isa<LoopLikeOpInterface>(parent) && loops.insert(block).second &&
+      !isBarrierLast(block, block->end(), effect, loops))
+    return false;
+  return isBarrierLast(parent->getBlock(), parent->getIterator(), effect, loops);
+}
+
+static bool isBarrierLast(Operation *before, function_ref<Effect(Operation *)> effect) {
+  SmallPtrSet<Block *, 4> loops;
+  return isBarrierLast(before->getBlock(), before->getIterator(), effect, loops);
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Factors
+//===----------------------------------------------------------------------------------------------------------------===//
+
+static bool isOctets(Type type) {
+  auto tensor = dyn_cast<RankedTensorType>(type);
+  return tensor && isa_and_nonnull<OctetsAttr>(tensor.getEncoding()) && tensor.getElementType().isF32() &&
+         tensor.getShape() == ArrayRef<int64_t>({64, 64});
+}
+
+static bool isTotals(SharedType type) {
+  return !type.getRing() && type.getElementType().isF32() && type.getShape() == ArrayRef<int64_t>({8, 64});
+}
+
+static LogicalResult verify(DecayedFactorsOp op, Lowering &l) {
+  if (l.warps != kWarps)
+    return op.emitOpError("is the work of eight warps; its role has ") << l.warps;
+  if (!isOctets(op.getDecays().getType()))
+    return op.emitOpError("takes a `tensor<64x64xf32, #tile.octets>`, not ") << op.getDecays().getType();
+  if (!isTotals(op.getTotals().getType()))
+    return op.emitOpError("writes the totals of octets to a `!tile.shared<8x64xf32>`, not ")
+           << op.getTotals().getType();
+  SharedType total = op.getTotal().getType();
+  if (total.getRing() || !total.getElementType().isF32() || total.getSlotBytes() % 256)
+    return op.emitOpError("writes the total of the chunk to a `!tile.shared<Nxf32>`, N a multiple of 64, not ")
+           << total;
+  return success();
+}
+
+LogicalResult tile::lower(DecayedFactorsOp op, Lowering &l) {
+  if (failed(verify(op, l)))
+    return failure();
+  Octet decays = toOctet(l.get(op.getDecays()));
+  SmallVector<Pair> parts(decays.begin(), decays.end());
+  while (parts.size() > 1)
+    parts = multiplyNeighbours(l, parts);
+  Pair own = parts.front();
+
+  Value totals = l.getAddress(op.getTotals());
+  if (!isBarrierLast(op, [](Operation *other) {
+        if (isa<DecayedFactorsOp>(other))
+          return Effect::Read;
+        return isa<SyncOp, DecayedGramOp>(other) ? Effect::Barrier : Effect::None;
+      }))
+    l.sync();
+  l.storeF32s({own[0], own[1]}, l.gep(totalsOfLane(l, totals), l.shl(l.warp, 8)));
+  l.sync();
+
+  SmallVector<Pair> siblings = loadSiblings(l, totals, kOuterLevels);
+  l.ifThen(l.compare(Predicate::eq, l.warp, l.i32(0)), [&] {
+    Pair whole = own;
+    for (Pair sibling : siblings)
+      whole = multiply(l, whole, sibling);
+    Value place = l.add(l.shl(l.getScalar(op.getOffset()), 2), l.shl(l.lane, 3));
+    l.storeF32s({whole[0], whole[1]}, l.gep(l.getAddress(op.getTotal()), place));
+  });
+  // Where the octet is the right one of its pair the sibling comes before it, else after it.
+  Pair one = {l.f32(1), l.f32(1)}, before = one, after = one;
+  for (auto [bit, sibling] : llvm::enumerate(siblings)) {
+    Value right = octetBit(l, bit);
+    Pair left = select(l, right, sibling, one), behind = select(l, right, one, sibling);
+    before = bit == 0 ? left : multiply(l, before, left);
+    after = bit == 0 ? behind : multiply(l, after, behind);
+  }
+  Scalars prefix(2 * kOctet), suffix(2 * kOctet);
+  for (int64_t u = 0; u < kOctet; ++u) {
+    int64_t last = kOctet - 1 - u;
+    for (int64_t c = 0; c < 2; ++c) {
+      prefix[2 * u + c] = before[c];
+      suffix[2 * last + c] = after[c];
+    }
+    if (u + 1 < kOctet) {
+      before = multiply(l, before, decays[u]);
+      after = multiply(l, after, decays[last]);
+    }
+  }
+  l.set(op.getPrefix(), std::move(prefix));
+  l.set(op.getSuffix(), std::move(suffix));
+  return success();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Gram
+//===----------------------------------------------------------------------------------------------------------------===//
+
+static LogicalResult verify(DecayedGramOp op, Lowering &l) {
+  if (l.warps != kWarps)
+    return op.emitOpError("is the work of eight warps; its role has ") << l.warps;
+  int64_t count = op.getQueries().size();
+  if (count == 0 || int64_t(op.getAccumulators().size()) != count || int64_t(op.getResults().size()) != count ||
+      int64_t(op.getDiagonals().size()) > count)
+    return op.emitOpError("has an accumulator and a result for each query, and at most as many diagonals");
+  SmallVector<Value> octets = {op.getKey(), op.getDecays()};
+  llvm::append_range(octets, op.getQueries());
+  llvm::append_range(octets, op.getDiagonals());
+  for (Value value : octets)
+    if (!isOctets(value.getType()))
+      return op.emitOpError("takes `tensor<64x64xf32, #tile.octets>`, not ") << value.getType();
+  if (!isTotals(op.getTotals().getType()))
+    return op.emitOpError("reads the totals of octets from a `!tile.shared<8x64xf32>`, not ")
+           << op.getTotals().getType();
+  SharedType room = op.getRoom().getType();
+  int64_t least = 64 * (count + 1), all = 96 * (count + 1);
+  if (room.getRing() || !room.isSwizzled() || room.getSlotBytes() < least * kRowBytes)
+    return op.emitOpError("with ") << count << " queries needs `!tile.shared<" << all
+                                   << "x64xbf16>` as room, or at least " << least << " rows to work in two passes, not "
+                                   << room;
+  return success();
+}
+
+namespace {
+/// A place in the room that depends on the warp: bytes, `base` being a multiple of a slab.
+struct Slab {
+  Value base;
+  int64_t offset;
+};
+
+/// The lowering of one `tile.decayed_gram`.
+class Gram {
+public:
+  Gram(DecayedGramOp op, Lowering &l);
+  void lower();
+
+private:
+  // Operands.
+  Value row(int64_t u, Value slab);
+  void store(Pair value, Value row, int64_t offset);
+  void doubleBlocks(Octet &operand, bool isRead, int64_t size, ArrayRef<Pair> totals);
+  void storeInner(Octet &operand, bool isRead, int64_t tile);
+  void storeLevel(int64_t bit);
+
+  // Products.
+  Value unitsOfLane(Value unit);
+  Scalars load(Slab slab, Value units, int64_t step);
+  SmallVector<Scalars> loadColumns(Slab slab);
+  void addSlabs(Slab right, ArrayRef<Scalars> left, Value *target);
+  void addNeighbours();
+  void addInner();
+  Slab getRight(int64_t query, int64_t bit, Slab first, Value rank);
+  Scalars addLevel32();
+  Scalars addLevels8And16();
+
+  DecayedGramOp op;
+  Lowering &l;
+  int64_t queries;
+  Type element;
+  Value room;
+  /// Times the running products.
+  Octet key;
+  SmallVector<Octet> reads;
+  SmallVector<Pair> decays, siblings;
+  /// Of each query.
+  SmallVector<Scalars> sums;
+  /// The outer levels that are in the room at the same time.
+  SmallVector<int64_t> pass;
+  /// Byte offsets of this warp's slab in a tile.
+  Value own;
+  /// Offsets of this lane's row for ldmatrix: four units of a slab as the right operand of two k steps; the same as the
+  /// left operand, one k step in the upper and one in the lower half of the rows; two units of two slabs as left and as
+  /// right operand of a k step.
+  Value columnUnits, rowUnits, rowSlabs, columnSlabs;
+};
+} // namespace
+
+Gram::Gram(DecayedGramOp op, Lowering &l)
+    : op(op), l(l), queries(op.getQueries().size()), element(op.getRoom().getType().getElementType()),
+      room(l.getAddress(op.getRoom())), key(toOctet(l.get(op.getKey()))) {
+  Octet octet = toOctet(l.get(op.getDecays()));
+  decays.assign(octet.begin(), octet.end());
+  for (auto [query, accumulator] : llvm::zip_equal(op.getQueries(), op.getAccumulators())) {
+    reads.push_back(toOctet(l.get(query)));
+    sums.emplace_back(l.get(accumulator));
+  }
+  own = l.shl(l.warp, 10);
+  Value low = l.bitAnd(l.shr(l.lane, 3), 1), high = l.shr(l.lane, 4);
+  columnUnits = unitsOfLane(l.shr(l.lane, 3));
+  rowUnits = unitsOfLane(l.add(l.shl(low, 1), high));
+  rowSlabs = l.add(unitsOfLane(high), l.shl(low, 10));
+  columnSlabs = l.add(unitsOfLane(low), l.shl(high, 10));
+}
+
+void Gram::lower() {
+  siblings = loadSiblings(l, l.getAddress(op.getTotals()), kOuterLevels - 1);
+  addNeighbours();
+  addInner();
+  SmallVector<SmallVector<int64_t>> passes = {{0, 1, 2}};
+  if (op.getRoom().getType().getSlotBytes() < 96 * (queries + 1) * kRowBytes)
+    passes = {{0, 1}, {2}};
+  for (auto [i, levels] : llvm::enumerate(passes)) {
+    if (i != 0)
+      l.sync();
+    pass = levels;
+    for (int64_t bit : pass)
+      storeLevel(bit);
+    l.sync();
+    auto keep = [&] {
+      Scalars kept;
+      for (Scalars &query : sums)
+        llvm::append_range(kept, ArrayRef(query).take_front(kOuter));
+      return kept;
+    };
+    Scalars outer = choose(
+        l, l.compare(Predicate::ult, l.warp, l.i32(4)), kOuter * queries,
+        [&] { return pass.back() == 2 ? addLevel32() : keep(); },
+        [&] { return pass.front() == 0 ? addLevels8And16() : keep(); });
+    for (auto [query, values] : llvm::enumerate(sums))
+      llvm::copy(ArrayRef(outer).slice(query * kOuter, kOuter), values.begin());
+  }
+  for (auto [result, values] : llvm::zip_equal(op.getResults(), sums))
+    l.set(result, values);
+}
+
+//===--- Operands -------------------------------------------------------------------------------------------------===//
+
+/// This lane's channels of row `u` of a slab, without the row's 128 u bytes: the same for all slabs of a tile, so that
+/// tile and row are constants in the address.
+Value Gram::row(int64_t u, Value slab) {
+  Value place = l.add(l.shl(l.inQuad, 2), l.shl(l.bitXor(l.quad, l.i32(u)), 4));
+  return l.gep(room, l.add(place, slab));
+}
+
+void Gram::store(Pair value, Value row, int64_t offset) {
+  l.storeI32(l.pack(value[0], value[1], element), l.gep(row, offset));
+}
+
+/// From running products in blocks of `size` tokens to blocks twice as long, inside an octet.
+void Gram::doubleBlocks(Octet &operand, bool isRead, int64_t size, ArrayRef<Pair> totals) {
+  for (int64_t u = 0; u < kOctet; ++u) {
+    int64_t block = u / size;
+    if ((block % 2 == 1) == isRead)
+      operand[u] = multiply(l, operand[u], totals[isRead ? block - 1 : block + 1]);
+  }
+}
+
+/// Running products up to level 8, with the rows of levels 2 and 4 to this warp's slab of a tile.
+void Gram::storeInner(Octet &operand, bool isRead, int64_t tile) {
+  SmallVector<Pair> totals = decays;
+  for (int64_t size = 1; size < kOctet; size *= 2) {
+    doubleBlocks(operand, isRead, size, totals);
+    totals = multiplyNeighbours(l, totals);
+    int64_t level = 2 * size;
+    if (level == kOctet)
+      break;
+    for (int64_t u = 0; u < kOctet; ++u)
+      if (((u & level) != 0) == isRead) {
+        int64_t place = (level == 4 ? 4 : 0) + u / (2 * level) * level + u % level;
+        store(operand[u], row(place, own), tile * kTileBytes + place * kRowBytes);
+      }
+  }
+}
+
+/// The rows of an outer level, times the product over the octets between them and the middle of their block.
+void Gram::storeLevel(int64_t bit) {
+  Value right = octetBit(l, bit);
+  // The sibling of size 2^j octets lies between where the octet's side at j is that at `bit`.
+  std::optional<Pair> between;
+  Pair one = {l.f32(1), l.f32(1)};
+  for (int64_t j = 0; j < bit; ++j) {
+    Value different = l.bitAnd(l.bitXor(l.shr(l.warp, j), l.shr(l.warp, bit)), 1);
+    Value lies = l.compare(Predicate::eq, different, l.i32(0));
+    Pair factor = select(l, lies, siblings[j], one);
+    between = between ? multiply(l, *between, factor) : factor;
+  }
+  int64_t index = bit - pass.front();
+  auto storeRows = [&](const Octet &operand, Value slab, int64_t offset) {
+    for (int64_t u = 0; u < kOctet; ++u)
+      store(between ? multiply(l, operand[u], *between) : operand[u], row(u, slab), offset + u * kRowBytes);
+  };
+  choose(
+      l, right, 0,
+      [&]() -> Scalars {
+        storeRows(reads.front(), own, index * kTileBytes);
+        // Its rank among the right octets: the number without the bit.
+        Value low = l.bitAnd(l.warp, (int64_t(1) << bit) - 1), rank = l.add(l.shl(l.shr(l.warp, bit + 1), bit), low);
+        for (int64_t query = 1; query < queries; ++query)
+          storeRows(reads[query], l.shl(rank, 10), getRight(query, bit, {}, {}).offset);
+        return {};
+      },
+      [&]() -> Scalars {
+        storeRows(key, own, index * kTileBytes);
+        return {};
+      });
+}
+
+//===--- Products -------------------------------------------------------------------------------------------------===//
+
+/// Offset of the row that this lane names to ldmatrix: row lane % 8 of its matrix, at 16-byte unit `unit`.
+Value Gram::unitsOfLane(Value unit) {
+  Value row = l.bitAnd(l.lane, 7);
+  return l.add(l.shl(row, 7), l.shl(l.bitXor(unit, row), 4));
+}
+
+/// ldmatrix, `step` units further.
+Scalars Gram::load(Slab slab, Value units, int64_t step) {
+  Value offset = l.add(step == 0 ? units : l.bitXor(units, l.i32(step * 16)), slab.base);
+  return l.ldmatrix(l.gep(l.gep(room, offset), slab.offset), /*transposed=*/false);
+}
+
+/// Eight rows as right operand: registers 2i and 2i + 1 of j are those of k step 2j + i.
+SmallVector<Scalars> Gram::loadColumns(Slab slab) { return {load(slab, columnUnits, 0), load(slab, columnUnits, 4)}; }
+
+/// The product of two slabs, added to its row lane/4, columns 2 (lane%4) + 0, 1. One register operand holds two k
+/// steps, in its upper and lower eight rows; the other half of each product is of no meaning.
+void Gram::addSlabs(Slab right, ArrayRef<Scalars> left, Value *target) {
+  Scalars upper = {target[0], target[1], l.f32(0), l.f32(0)}, lower;
+  for (int64_t i = 0; i < 2; ++i) {
+    Scalars a = load(right, rowUnits, 4 * i);
+    upper = l.mmaSync(a, ArrayRef(left[i]).take_front(2), upper, element);
+    lower = l.mmaSync(a, ArrayRef(left[i]).take_back(2), lower, element);
+  }
+  target[0] = l.fadd(upper[0], lower[2]);
+  target[1] = l.fadd(upper[1], lower[3]);
+}
+
+/// Diagonal and level 1.
+void Gram::addNeighbours() {
+  auto dot = [&](Pair x, Pair y) { return l.fadd(l.fmul(x[0], y[0]), l.fmul(x[1], y[1])); };
+  auto add = [&](int64_t query, int64_t first, ArrayRef<Value> parts) {
+    for (auto [i, part] : llvm::enumerate(fold(l, parts, 16)))
+      sums[query][first + i] = l.fadd(sums[query][first + i], part);
+  };
+  for (int64_t query = 0; query < queries; ++query) {
+    SmallVector<Value> parts;
+    if (query < int64_t(op.getDiagonals().size())) {
+      Octet diagonal = toOctet(l.get(op.getDiagonals()[query]));
+      for (int64_t u = 0; u < kOctet; ++u)
+        parts.push_back(dot(diagonal[u], key[u]));
+      add(query, kDiagonal, parts);
+    }
+    parts.clear();
+    for (int64_t u = 0; u < kOctet; u += 2)
+      parts.push_back(dot(reads[query][u + 1], key[u]));
+    add(query, kLevel1, parts);
+  }
+}
+
+/// Levels 2 and 4, in rows of the room that no other warp touches before the next barrier.
+void Gram::addInner() {
+  SmallVector<Scalars> left;
+  for (int64_t query = 0; query < queries; ++query) {
+    if (query == 0)
+      storeInner(key, /*isRead=*/false, 0);
+    storeInner(reads[query], /*isRead=*/true, 1);
+    l.syncWarp();
+    if (query == 0)
+      left = loadColumns({own, 0});
+    addSlabs({own, kTileBytes}, left, &sums[query][kInner]);
+    l.syncWarp();
+  }
+}
+
+/// Rows of right octets: of the first query in the level's tile, of others after the tiles by rank.
+Slab Gram::getRight(int64_t query, int64_t bit, Slab first, Value rank) {
+  if (query == 0)
+    return first;
+  int64_t levels = pass.size(), index = bit - pass.front();
+  return {rank, levels * kTileBytes + ((query - 1) * levels + index) * 4 * kSlabBytes};
+}
+
+/// Warps 0 .. 3: 16 rows of right octets (two of them from 2 (warp / 2) on) by 16 of left ones.
+Scalars Gram::addLevel32() {
+  Value rank = l.shl(l.shr(l.warp, 1), 11), column = l.shl(l.bitAnd(l.warp, 1), 11);
+  int64_t tile = (2 - pass.front()) * kTileBytes;
+  Scalars results;
+  for (Scalars &query : sums)
+    llvm::append_range(results, ArrayRef(query).take_front(kOuter));
+  for (int64_t step = 0; step < 4; ++step) {
+    Scalars x = load({column, tile}, columnSlabs, 2 * step);
+    for (int64_t query = 0; query < queries; ++query) {
+      Scalars a = load(getRight(query, 2, {rank, tile + 4 * kSlabBytes}, rank), rowSlabs, 2 * step);
+      for (int64_t half = 0; half < 2; ++half) {
+        Value *target = &results[query * kOuter + 4 * half];
+        llvm::copy(l.mmaSync(a, ArrayRef(x).slice(2 * half, 2), ArrayRef(target, 4), element), target);
+      }
+    }
+  }
+  return results;
+}
+
+/// Warps 4 .. 7, i = 0 .. 3 of them: level 16 in the half of 32 tokens i / 2, left octet i % 2; level 8 in block i
+/// of 16.
+Scalars Gram::addLevels8And16() {
+  Value i = l.bitAnd(l.warp, 3), half = l.shr(i, 1), side = l.bitAnd(i, 1);
+  Value wide = l.shl(half, 12);
+  int64_t tile = (1 - pass.front()) * kTileBytes;
+  Scalars results;
+  for (Scalars &query : sums)
+    llvm::append_range(results, ArrayRef(query).take_front(kOuter));
+  SmallVector<Scalars> left = loadColumns({l.add(wide, l.shl(side, 10)), tile});
+  for (int64_t query = 0; query < queries; ++query) {
+    Value *target = &results[query * kOuter];
+    for (int64_t step = 0; step < 4; ++step) {
+      Scalars a = load(getRight(query, 1, {wide, tile + 2 * kSlabBytes}, l.shl(half, 11)), rowSlabs, 2 * step);
+      ArrayRef<Value> x = ArrayRef(left[step / 2]).slice(step % 2 * 2, 2);
+      llvm::copy(l.mmaSync(a, x, ArrayRef(target, 4), element), target);
+    }
+  }
+  Value block = l.shl(i, 11);
+  left = loadColumns({block, 0});
+  for (int64_t query = 0; query < queries; ++query)
+    addSlabs(getRight(query, 0, {block, kSlabBytes}, l.shl(i, 10)), left, &results[query * kOuter + 4]);
+  return results;
+}
+
+LogicalResult tile::lower(DecayedGramOp op, Lowering &l) {
+  if (failed(verify(op, l)))
+    return failure();
+  if (!isBarrierLast(op, [](Operation *other) {
+        if (isa<DecayedGramOp>(other))
+          return Effect::Read;
+        return isa<SyncOp, DecayedFactorsOp>(other) ? Effect::Barrier : Effect::None;
+      }))
+    l.sync();
+  Gram(op, l).lower();
+  return success();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Store
+//===----------------------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// The lowering of a `tile.store` of a gram value.
+class GramStore {
+public:
+  GramStore(StoreOp op, Lowering &l)
+      : l(l), buffer(l.getAddress(op.getBuffer())), element(op.getBuffer().getType().getElementType()),
+        isRounded(!element.isF32()), sums(l.get(op.getValue())) {}
+  void lower();
+
+private:
+  Value cell(Value row, Value octet, Value unit);
+  void store(Value octetRow, Value row, Value octetColumn, Value pair, ArrayRef<Value> values);
+  void storeInner();
+  void storeDiagonal();
+  void storeZeros();
+
+  Lowering &l;
+  Value buffer;
+  Type element;
+  bool isRounded;
+  SmallVector<Value> sums;
+};
+} // namespace
+
+/// Two neighbours: row `row` of an octet of rows, columns 2 `pair` and one more of an octet of columns.
+void GramStore::store(Value octetRow, Value row, Value octetColumn, Value pair, ArrayRef<Value> values) {
+  if (isRounded) {
+    Value offset = l.add(l.shl(octetRow, 10), l.shl(row, 7));
+    offset = l.add(offset, l.add(l.shl(l.bitXor(octetColumn, row), 4), l.shl(pair, 2)));
+    return l.storeI32(l.pack(values[0], values[1], element), l.gep(buffer, offset));
+  }
+  Value offset = l.add(l.shl(octetRow, 11), l.shl(row, 8));
+  offset = l.add(offset, l.add(l.shl(octetColumn, 5), l.shl(pair, 3)));
+  l.storeF32s(values, l.gep(buffer, offset));
+}
+
+/// Levels 2 and 4: of the 8x8 product the two diagonal blocks of 4x4, of the first of them those of 2x2.
+void GramStore::storeInner() {
+  Value isLevel4 = l.compare(Predicate::uge, l.quad, l.i32(4));
+  Value block = l.bitAnd(l.quad, 2);
+  Value row2 = l.add(l.add(l.shl(block, 1), 2), l.bitAnd(l.quad, 1));
+  Value row = l.select(isLevel4, l.quad, row2);
+  Value pair = l.select(isLevel4, l.add(l.inQuad, -2), block);
+  Value counts2 = l.compare(Predicate::eq, l.shl(l.inQuad, 1), block);
+  Value counts4 = l.compare(Predicate::uge, l.inQuad, l.i32(2));
+  l.ifThen(l.select(isLevel4, counts4, counts2),
+           [&] { store(l.warp, row, l.warp, pair, {sums[kInner], sums[kInner + 1]}); });
+}
+
+/// Diagonal, level 1 and the zeros beside them: columns of row lane/4 from the token's pair on.
+void GramStore::storeDiagonal() {
+  ArrayRef<Value> all = sums;
+  Value diagonal = fold(l, fold(l, all.slice(kDiagonal, 4), 8), 4).front();
+  Value level1 = fold(l, all.slice(kLevel1, 2), 8).front();
+  for (int64_t mask : {2, 1})
+    diagonal = addLanes(l, diagonal, mask);
+  for (int64_t mask : {4, 2, 1})
+    level1 = addLanes(l, level1, mask);
+  Value first = l.shr(l.quad, 1), zero = l.f32(0);
+  Value isDiagonal = l.compare(Predicate::eq, l.inQuad, first);
+  Value odd = l.compare(Predicate::ne, l.bitAnd(l.quad, 1), l.i32(0));
+  Value one = l.select(isDiagonal, l.select(odd, level1, diagonal), zero);
+  Value two = l.select(arith::AndIOp::create(l.b, isDiagonal, odd), diagonal, zero);
+  l.ifThen(l.compare(Predicate::uge, l.inQuad, first), [&] { store(l.warp, l.quad, l.warp, l.inQuad, {one, two}); });
+}
+
+/// The octets of columns after this warp's, 16 bytes at a time.
+void GramStore::storeZeros() {
+  SmallVector<Value> zeros(4, l.f32(0));
+  int64_t units = isRounded ? 8 : 16;
+  Value last = isRounded ? l.warp : l.add(l.shl(l.warp, 1), 1);
+  Value rows = l.gep(buffer, isRounded ? l.add(l.shl(l.warp, 10), l.shl(l.quad, 7))
+                                       : l.add(l.shl(l.warp, 11), l.shl(l.quad, 8)));
+  for (int64_t first = 0; first < units; first += 4) {
+    Value unit = l.add(l.inQuad, first);
+    l.ifThen(l.compare(Predicate::ugt, unit, last),
+             [&] { l.storeF32s(zeros, l.gep(rows, l.shl(isRounded ? l.bitXor(unit, l.quad) : unit, 4))); });
+  }
+}
+
+void GramStore::lower() {
+  storeInner();
+  storeDiagonal();
+  storeZeros();
+  auto storeOctet = [&](Value octetRow, Value octetColumn, int64_t scalar) {
+    store(octetRow, l.quad, octetColumn, l.inQuad, ArrayRef(sums).slice(scalar, 2));
+  };
+  Value i = l.bitAnd(l.warp, 3), high = l.bitAnd(i, 2), low = l.bitAnd(i, 1);
+  choose(
+      l, l.compare(Predicate::ult, l.warp, l.i32(4)), 0,
+      [&]() -> Scalars {
+        Value row = l.add(high, 4), column = l.shl(low, 1);
+        for (int64_t half = 0; half < 2; ++half)
+          for (int64_t below = 0; below < 2; ++below)
+            storeOctet(l.add(row, below), l.add(column, half), 4 * half + 2 * below);
+        return {};
+      },
+      [&]() -> Scalars {
+        Value first = l.shl(high, 1), even = l.shl(i, 1);
+        for (int64_t below = 0; below < 2; ++below)
+          storeOctet(l.add(first, 2 + below), l.add(first, low), 2 * below);
+        storeOctet(l.add(even, 1), even, 4);
+        return {};
+      });
+}
+
+LogicalResult tile::lowerGramStore(StoreOp op, Lowering &l) {
+  SharedType buffer = op.getBuffer().getType();
+  if (l.warps != kWarps)
+    return op.emitOpError("of a gram value is the work of eight warps; its role has ") << l.warps;
+  if (buffer.getShape() != ArrayRef<int64_t>({64, 64}) || op.getTransposed())
+    return op.emitOpError("of a gram value writes a 64x64 buffer, not transposed");
+  GramStore(op, l).lower();
+  return success();
+}
