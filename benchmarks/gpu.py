@@ -13,6 +13,7 @@ hangs costs its own figure only.
 """
 import argparse
 import json
+import math
 import multiprocessing
 import os
 import statistics
@@ -25,16 +26,20 @@ from concurrent.futures import ThreadPoolExecutor
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import gpu_mixer  # noqa: E402
 import gpu_peers  # noqa: E402
-from gpu_mixer import ROOT, Mixer, compile_command, explain, make_tensors, mixer_names, mixer_path  # noqa: E402
+from gpu_mixer import ROOT, Mixer, compile_command, explain, make_tensors, mixer_names, mixer_path, tolerance  # noqa: E402
 
 # What the figures are about, in this order; the other mixers follow.
 TITLES = {"linear_attention": "linear attention", "retnet": "RetNet", "mamba2": "scalar gate (Mamba-2)", "gla": "GLA", "mlstm": "mLSTM",
           "delta_net": "DeltaNet", "gated_delta_net": "Gated DeltaNet", "kda": "KDA", "hla2": "HLA second order"}
 
+SIMT_REMARK = "runs on CUDA cores"  # what rondoc says about a kernel that is not of tiles
+
 
 def measure(torch, call, seconds=0.3, most=50):
     """Milliseconds of `call` on the device: median, 10th and 90th percentile, runs."""
     synchronize = torch.cuda.synchronize if torch.cuda.is_available() else lambda: None
+    call()
+    synchronize()
     begin = time.perf_counter()
     call()
     host = time.perf_counter() - begin
@@ -89,7 +94,7 @@ def time_ours(folder, shape, device, seconds, samples):
     import torch
     mixer = Mixer(folder)
     tensors = make_tensors(torch, mixer, *shape, device)
-    call = mixer.load(tensors, torch.cuda.current_stream().cuda_stream if device == "cuda" else 0)
+    call = mixer.load(tensors)
     begin = time.perf_counter()
     call()
     if device == "cuda":
@@ -131,8 +136,7 @@ def isolated(seconds, function, *arguments):
         try:
             sender.send(function(*arguments))
         except BaseException as error:  # also what is no Exception: the parent has to hear of it
-            text = str(error).strip() or "failed"
-            sender.send({"failed": f"{type(error).__name__}: {text.splitlines()[-1] if len(text) > 300 else text}"[:300].replace("\n", " ")})
+            sender.send({"failed": f"{type(error).__name__}: {' '.join(str(error).split())}"[:300]})
 
     process = context.Process(target=run)
     process.start()
@@ -181,15 +185,15 @@ class Reference:
 
 
 def is_right(row):
-    """Classes with one phase keep to 5e-3 in bf16, cascades to 1e-2."""
     ours = row["ours"]
-    return "failed" not in ours and ours["finite"] and ours["repeats"] and ours["error"] <= row["tolerance"]
+    return "failed" not in ours and ours["finite"] and ours["repeats"] and ours.get("error", math.inf) <= row["tolerance"]
 
 
 def markdown(machine, shape, rows):
     B, T, H = shape
     lines = [f"# rondoc on {machine['device']}", "",
-             f"B={B} T={T} H={H}, tokens bf16, forward; torch {machine['torch']}; a copy moves {machine['copy_bytes_per_s'] * 1e-12:.2f} TB/s.", "",
+             f"B={B} T={T} H={H}, tokens bf16, forward; torch {machine['torch']}; "
+             f"a copy moves {machine['copy_bytes_per_s'] * 1e-12:.2f} TB/s.", "",
              "| class | sizes | floor ms | FLA ms | ours ms | 10 to 90 % | ours / floor | FLA / ours | error | FLA error | |",
              "|---|---|---|---|---|---|---|---|---|---|---|"]
     for row in rows:
@@ -206,6 +210,17 @@ def markdown(machine, shape, rows):
             f"{ours['low']:.3f} to {ours['high']:.3f}" if "low" in ours else "-", ratio(ours.get("ms"), row.get("floor_ms")),
             ratio(peer.get("ms"), ours.get("ms")), error(ours), error(peer), remark[:160].replace("|", "/")]) + " |")
     return "\n".join(lines) + "\n"
+
+
+def save(folder, machine, shape, rows):
+    """Writes gpu.md and gpu.json, if there is a folder to write to; returns the table."""
+    table = markdown(machine, shape, rows)
+    if folder:
+        with open(os.path.join(folder, "gpu.md"), "w") as file:
+            file.write(table)
+        with open(os.path.join(folder, "gpu.json"), "w") as file:
+            json.dump({"machine": machine, "shape": shape, "rows": rows}, file, indent=1)
+    return table
 
 
 def compile_all(rondoc, names, size, folder, target, jobs, options=()):
@@ -244,9 +259,67 @@ def read_path(folder):
     """Whether the kernel is of tiles or of single threads, from what rondoc said."""
     try:
         with open(os.path.join(folder, "log")) as file:
-            return "SIMT" if "remark:" in file.read() else "tile"
+            return "SIMT" if SIMT_REMARK in file.read() else "tile"
     except OSError:
         return None
+
+
+class Case:
+    """One library, its row of the table, and the folder with the sampled heads of its arrays."""
+
+    def __init__(self, name, title, folder, samples):
+        self.name, self.title, self.folder, self.samples = name, title, folder, samples
+        self.row = {"mixer": name, "title": title, "sizes": ""}
+
+
+def list_cases(names, kernels, variants, work):
+    libraries = find_kernels(kernels)
+    others = [(os.path.basename(os.path.normpath(folder)), find_kernels(folder)) for folder in variants]
+    found = []
+    for name in names:
+        title = TITLES.get(name, name)
+        found.append((name, title, libraries.get(name)))
+        found += [(name, f"{title}, {label}", folders[name]) for label, folders in others if name in folders]
+    return [Case(*case, os.path.join(work, "samples", str(index))) for index, case in enumerate(found)]
+
+
+def say(title, figures):
+    print(f"{title}: {figures.get('failed') or '%.3f ms' % figures['ms']}", file=sys.stderr, flush=True)
+
+
+def time_cases(cases, machine, shape, device, options, left):
+    """Fills `ours` of every row; returns what computes the references meanwhile."""
+    references = []
+    for case in cases:
+        row = case.row
+        row["tolerance"] = tolerance(explain(options.rondoc, case.name))
+        if not case.folder or left() < 15:
+            row["ours"] = {"failed": "left out: no time" if case.folder else "not compiled"}
+            continue
+        mixer = Mixer(case.folder)
+        row.update(sizes=" ".join(f"{n}={v}" for n, v in mixer.sizes.items()), path=None if device == "cpu" else read_path(case.folder))
+        os.makedirs(case.samples)
+        row["ours"] = isolated(min(30, left()), time_ours, case.folder, shape, device, options.seconds, case.samples)
+        say(case.title, row["ours"])
+        if "failed" not in row["ours"]:
+            row["floor_ms"] = 1e3 * row["ours"]["bytes"] / machine["copy_bytes_per_s"]
+            references.append((row, Reference(options.rondoc, mixer, case.samples)))
+    return references
+
+
+def time_peers(cases, shape, device, options, left):
+    """Fills `peer` of the first row of every mixer that has one."""
+    seen = set()
+    for case in cases:
+        if case.name in seen or case.name not in gpu_peers.PEERS or not os.path.isdir(case.samples):
+            continue
+        seen.add(case.name)
+        if left() < 30:
+            case.row["peer"] = {"failed": "left out: no time"}
+            continue
+        case.row["peer"] = isolated(min(options.peer_seconds, left() - 15), time_peer, case.folder, shape, device, options.seconds,
+                                    case.samples)
+        say(f"FLA, {case.title}", case.row["peer"])
 
 
 def main():
@@ -268,6 +341,7 @@ def main():
     end = time.monotonic() + options.budget
     left = lambda: end - time.monotonic()
     device = "cpu" if options.cpu else "cuda"
+    with_peers = not options.cpu and not options.no_peers
     shape = tuple(map(int, options.shape.split(",")))
     names = options.only.split(",") if options.only else mixer_names()
     names.sort(key=lambda n: (list(TITLES).index(n) if n in TITLES else len(TITLES), n))
@@ -281,67 +355,26 @@ def main():
         if options.choices:
             gpu_peers.keep_choices(options.choices, cache, save=False)
         # Once, for all the processes to come. None of it starts CUDA, as fla does.
-        for module in ("numpy", "torch", *(() if options.cpu or options.no_peers else ("triton", "torch._dynamo"))):
+        for module in ("numpy", "torch", *(("triton", "torch._dynamo") if with_peers else ())):
             try:
                 __import__(module)
             except Exception as error:
                 print(f"no {module}: {error}", file=sys.stderr)
-
         machine = isolated(60, ceilings, device)
         if "failed" in machine:
             sys.exit(f"gpu.py: {machine['failed']}")
-        jobs = []
-        libraries = find_kernels(kernels)
-        variants = [(os.path.basename(os.path.normpath(folder)), find_kernels(folder)) for folder in options.variants]
-        for name in names:
-            jobs.append((name, TITLES.get(name, name), libraries.get(name)))
-            jobs += [(name, f"{TITLES.get(name, name)}, {label}", found[name]) for label, found in variants if name in found]
 
-        rows, references = [], []
-        for index, (name, title, folder) in enumerate(jobs):
-            phases = len(explain(options.rondoc, name)["phases"])
-            row = {"mixer": name, "title": title, "sizes": "", "tolerance": 5e-3 if phases == 1 else 1e-2}
-            rows.append(row)
-            if not folder:
-                row["ours"] = {"failed": "not compiled"}
-                continue
-            if left() < 15:
-                row["ours"] = {"failed": "left out: no time"}
-                continue
-            mixer = Mixer(folder)
-            row.update(sizes=" ".join(f"{n}={v}" for n, v in mixer.sizes.items()), path=None if options.cpu else read_path(folder))
-            samples = os.path.join(work, str(index))
-            os.makedirs(samples)
-            row["ours"] = isolated(min(60, left()), time_ours, folder, shape, device, options.seconds, samples)
-            print(f"{title}: {row['ours'].get('failed') or '%.3f ms' % row['ours']['ms']}", file=sys.stderr, flush=True)
-            if "failed" not in row["ours"]:
-                row["floor_ms"] = 1e3 * row["ours"]["bytes"] / machine["copy_bytes_per_s"]
-                references.append((row, Reference(options.rondoc, mixer, samples)))
-            if folder == libraries.get(name):
-                row["folder"], row["samples"] = folder, samples
-        for row in rows if not options.cpu and not options.no_peers else []:
-            if "folder" not in row or row["mixer"] not in gpu_peers.PEERS:
-                continue
-            if left() < 30:
-                row["peer"] = {"failed": "left out: no time"}
-                continue
-            seconds = min(options.peer_seconds, left() - 15)
-            row["peer"] = isolated(seconds, time_peer, row["folder"], shape, device, options.seconds, row["samples"])
-            print(f"FLA, {row['title']}: {row['peer'].get('failed') or '%.3f ms' % row['peer']['ms']}", file=sys.stderr, flush=True)
+        cases = list_cases(names, kernels, options.variants, work)
+        rows = [case.row for case in cases]
+        references = time_cases(cases, machine, shape, device, options, left)
+        save(options.out, machine, shape, rows)  # in case that we are stopped
+        if with_peers:
+            time_peers(cases, shape, device, options, left)
         for row, reference in references:
             reference.errors(row, left())
-        if options.choices and not options.no_peers:
+        if options.choices and with_peers:
             gpu_peers.keep_choices(options.choices, cache, save=True)
-
-    for row in rows:
-        row.pop("folder", None), row.pop("samples", None)
-    table = markdown(machine, shape, rows)
-    if options.out:
-        with open(os.path.join(options.out, "gpu.md"), "w") as file:
-            file.write(table)
-        with open(os.path.join(options.out, "gpu.json"), "w") as file:
-            json.dump({"machine": machine, "shape": shape, "rows": rows}, file, indent=1)
-    print(table)
+    print(save(options.out, machine, shape, rows))
     return not all(is_right(row) for row in rows)
 
 

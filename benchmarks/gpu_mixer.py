@@ -3,14 +3,17 @@
 `rondoc compile` wrote a shared object and a C header. The header says all there is to know: the fields of
 `<mixer>_args`, each tensor's layout and element type, and the sizes it was compiled for.
 """
-import ctypes
 import glob
 import json
 import os
 import re
 import subprocess
+import sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+sys.path.insert(0, os.path.join(ROOT, "examples/python"))
+import rondo  # noqa: E402
+
 # Log decays and other scalars that models keep in f32 beside bf16 vectors.
 F32_SCALARS = {"g", "dt", "i", "f"}
 # Named sizes that are not --size.
@@ -37,6 +40,18 @@ def explain(rondoc, name):
     return json.loads(text.stdout)
 
 
+def tolerance(signature):
+    """Of a relative error in bf16, as in `rondoc check --target=cuda`: 1e-2 for cascades, where a linear phase writes what another
+    one's state gave; every phase rounds to 16 bits."""
+    phases = [phase for phase in signature["phases"] if phase["linear"]]
+    states = [{state["name"] for state in phase["states"]} for phase in phases]
+    for index, phase in enumerate(phases):
+        sources = {source for state in phase["states"] for touch in state["touches"] if touch["kind"] != "read" for source in touch["from"]}
+        if any(sources & other for i, other in enumerate(states) if i != index):
+            return 1e-2
+    return 5e-3
+
+
 def compile_command(rondoc, name, size, folder, target="cuda", options=()):
     """Tokens are bf16 but for the scalars of F32_SCALARS."""
     signature = explain(rondoc, name)
@@ -46,61 +61,29 @@ def compile_command(rondoc, name, size, folder, target="cuda", options=()):
             *(f"{key}={value}" for key, value in sizes.items()), "--dtype", "bf16", *(f"{arg}=f32" for arg in wide), *options]
 
 
-class DLTensor(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("device_type", ctypes.c_int32), ("device_id", ctypes.c_int32),
-                ("ndim", ctypes.c_int32), ("code", ctypes.c_uint8), ("bits", ctypes.c_uint8), ("lanes", ctypes.c_uint16),
-                ("shape", ctypes.POINTER(ctypes.c_int64)), ("strides", ctypes.POINTER(ctypes.c_int64)),
-                ("byte_offset", ctypes.c_uint64)]
-
-    CODES = {"f32": (2, 32), "f16": (2, 16), "bf16": (4, 16)}
-
-    def __init__(self, tensor, dtype):
-        self.arrays = [(ctypes.c_int64 * tensor.dim())(*values) for values in (tensor.shape, tensor.stride())]
-        super().__init__(tensor.data_ptr(), 2 if tensor.is_cuda else 1, tensor.device.index or 0, tensor.dim(),
-                         *self.CODES[dtype], 1, *(ctypes.cast(a, ctypes.POINTER(ctypes.c_int64)) for a in self.arrays), 0)
-
-
 class Mixer:
-    """lib<mixer>.so and <mixer>.h in `folder`."""
+    """lib<mixer>.so and <mixer>.h in `folder`: what examples/python/rondo.py calls, and what the header says of its arrays."""
 
     def __init__(self, folder):
         (path,) = glob.glob(os.path.join(folder, "lib*.so"))
-        self.folder, self.path, self.name = folder, path, os.path.basename(path)[3:-3]
+        self.folder, self.name = folder, os.path.basename(path)[3:-3]
         with open(os.path.join(folder, self.name + ".h")) as file:
             header = file.read()
+        self.sizes = {name: int(value) for name, value in re.findall(r"\b%s_(\w+) = (\d+)" % self.name, header)}
         body = re.search(r"typedef struct %s_args \{(.*?)\n\}" % self.name, header, re.S).group(1)
-        field = re.compile(r"^  (const )?(\w+) (\*?)(\w+);(?:\s*/\*\*< (\[[^\]]*\]) (\w+))?", re.M)
-        self.fields = [m.groups() for m in field.finditer(body)]
-        self.sizes = {n: int(v) for n, v in re.findall(r"\b%s_(\w+) = (\d+)" % self.name, header)}
-        tensors = [(name, layout, dtype, bool(const)) for const, kind, _, name, layout, dtype in self.fields if kind == "DLTensor"]
+        tensors = re.findall(r"^  (const )?DLTensor \*(\w+);\s*/\*\*< (\[[^\]]*\]) (\w+)", body, re.M)
         # States [B, H, ...] stay NULL: they start at 0 and are not wanted.
-        tensors = [t for t in tensors if not t[1].startswith("[B, H")]
-        self.inputs = {name: (layout, dtype) for name, layout, dtype, const in tensors if const}
-        self.outputs = {name: (layout, dtype) for name, layout, dtype, const in tensors if not const}
+        tensors = [t for t in tensors if not t[2].startswith("[B, H")]
+        self.inputs = {name: (layout, dtype) for const, name, layout, dtype in tensors if const}
+        self.outputs = {name: (layout, dtype) for const, name, layout, dtype in tensors if not const}
 
     def shape(self, layout, B, T, H):
         names = dict(self.sizes, B=B, T=T, H=H)
         return [int(eval(d.replace("/", "//"), {"__builtins__": {}}, names)) for d in layout[1:-1].split(", ")]
 
-    def load(self, tensors, stream=0):
+    def load(self, tensors):
         """A function of no arguments that computes `tensors`' outputs from its inputs."""
-        library = ctypes.CDLL(self.path)
-        forward = getattr(library, self.name + "_forward")
-        library.rondo_error_message.restype = ctypes.c_char_p
-        types = {"int32_t": ctypes.c_int32, "int64_t": ctypes.c_int64, "size_t": ctypes.c_size_t}
-        struct = type("Args", (ctypes.Structure,), {"_fields_": [
-            (name, ctypes.c_void_p if star else types.get(kind, ctypes.c_void_p)) for _, kind, star, name, _, _ in self.fields]})
-        arguments, kept = struct(), []
-        for name, (_, dtype) in {**self.inputs, **self.outputs}.items():
-            kept.append(DLTensor(tensors[name], dtype))
-            setattr(arguments, name, ctypes.addressof(kept[-1]))
-        if hasattr(arguments, "stream"):
-            arguments.stream = stream
-
-        def call(kept=kept):
-            if forward(ctypes.byref(arguments)):
-                raise RuntimeError(library.rondo_error_message().decode())
-        return call
+        return rondo.Mixer(self.folder).bind(**tensors)
 
 
 def input_kinds(name):

@@ -107,25 +107,29 @@ def tune_quickly(measure, threads):
     chosen can differ from a slow tuning by noise only. Triton keeps the choices with its compiled kernels, see `keep_choices`.
     """
     from concurrent.futures import ThreadPoolExecutor
-    from triton.runtime import autotuner
-    Autotuner = autotuner.Autotuner
-    prune = Autotuner.prune_configs
+    from triton.runtime.autotuner import Autotuner
+    prune, bench = Autotuner.prune_configs, Autotuner._bench
 
-    def compile_all(self, candidates, options):
+    def compile_all(self, candidates, arguments, options):
         from triton.runtime._async_compile import AsyncCompileMode
         with ThreadPoolExecutor(threads) as pool, AsyncCompileMode(pool, ignore_errors=True):
             for candidate in candidates:
-                self.fn.run(*self.nargs.values(), **{**options, **candidate.all_kwargs(), "warmup": True})
+                self.fn.run(*arguments, **{**options, **candidate.all_kwargs(), "warmup": True})
 
-    def prune_and_compile(self, options):
-        candidates = prune(self, options)
+    def prune_and_note(self, options):
+        self.to_compile = prune(self, options)
+        return self.to_compile
+
+    def compile_and_bench(self, *arguments, config, **options):
+        candidates, self.to_compile = self.to_compile, []
         try:
-            compile_all(self, candidates, options)
+            if candidates:  # the first of them
+                compile_all(self, candidates, arguments, options)
         except Exception:  # one after the other then
             pass
-        return candidates
+        return bench(self, *arguments, config=config, **options)
 
-    Autotuner.prune_configs = prune_and_compile
+    Autotuner.prune_configs, Autotuner._bench = prune_and_note, compile_and_bench
     Autotuner.do_bench = property(lambda self: lambda call, quantiles=None: [measure(call)] * 3)
 
 
