@@ -1,0 +1,171 @@
+//===- Analysis.cpp - What a chunk body's graph says about its values -------------------------------------------===//
+
+#include "Scheduler.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::schedule;
+
+void Analysis::setStates(ArrayRef<BlockArgument> args) {
+  states.assign(args.begin(), args.end());
+  for (auto [number, state] : llvm::enumerate(states))
+    if (cast<RankedTensorType>(state.getType()).getRank() > 0)
+      arrayStates |= uint64_t(1) << number;
+}
+
+int64_t Analysis::getState(Value value) const {
+  auto it = llvm::find(states, value);
+  return it == states.end() ? -1 : it - states.begin();
+}
+
+bool Analysis::hasRole(Value value, StringRef role) const {
+  auto argument = dyn_cast<BlockArgument>(value);
+  if (!argument || argument.getOwner() != &const_cast<func::FuncOp &>(body).getBody().front())
+    return false;
+  auto attr = const_cast<func::FuncOp &>(body).getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
+  return attr && attr.getValue() == role;
+}
+
+StringRef Analysis::getName(Value argument) const {
+  unsigned number = cast<BlockArgument>(argument).getArgNumber();
+  return const_cast<func::FuncOp &>(body).getArgAttrOfType<StringAttr>(number, "rondo.name").getValue();
+}
+
+uint64_t Analysis::dependsOn(Value value) {
+  if (int64_t state = getState(value); state >= 0)
+    return uint64_t(1) << state;
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return 0;
+  if (auto it = dependences.find(value); it != dependences.end())
+    return it->second;
+  uint64_t result = 0;
+  if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
+    for (Value input : generic.getDpsInputs())
+      result |= dependsOn(input);
+    if (!generic.getBody()->getArguments().back().use_empty())
+      result |= dependsOn(generic.getDpsInits()[0]);
+  } else {
+    for (Value operand : op->getOperands())
+      result |= dependsOn(operand);
+  }
+  return dependences[value] = result;
+}
+
+static std::optional<unsigned> axisOf(AffineMap map, unsigned loop) {
+  for (auto [axis, expr] : llvm::enumerate(map.getResults()))
+    if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && dim.getPosition() == loop)
+      return axis;
+  return std::nullopt;
+}
+
+uint64_t Analysis::timedAxes(Value value) {
+  if (isToken(value))
+    return 1;
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return 0;
+  if (auto it = timed.find(value); it != timed.end())
+    return it->second;
+  uint64_t result = 0;
+  if (auto structured = dyn_cast<linalg::LinalgOp>(op)) {
+    SmallVector<AffineMap> maps = structured.getIndexingMapsArray();
+    for (OpOperand *operand : structured.getDpsInputOperands()) {
+      uint64_t axes = timedAxes(operand->get());
+      AffineMap map = maps[operand->getOperandNumber()];
+      for (unsigned axis = 0; axis < map.getNumResults(); ++axis)
+        if (axes >> axis & 1)
+          if (auto dim = dyn_cast<AffineDimExpr>(map.getResult(axis)))
+            if (std::optional<unsigned> to = axisOf(maps.back(), dim.getPosition()))
+              result |= uint64_t(1) << *to;
+    }
+    if (result == 0 && !isa<linalg::FillOp>(op))
+      result = timedAxes(structured.getDpsInits()[0]);
+  } else if (isa<chunk::IntervalProductsOp, chunk::DecayedGramOp>(op)) {
+    result = 3;
+  } else if (isa<chunk::TotalOp>(op)) {
+    result = 0;
+  } else if (auto scan = dyn_cast<chunk::ScanOp>(op)) {
+    result = cast<OpResult>(value).getResultNumber() < scan.getNumStackedResults() ? 1 : 0;
+  } else if (isa<tensor::ExtractSliceOp>(op)) {
+    auto rank = cast<RankedTensorType>(value.getType()).getRank();
+    result = rank == 0 ? 0 : rank == 1 ? 1 : 3;
+  } else if (isa<chunk::KeepRowsOp, chunk::CumprodOp, chunk::DecayedApplyOp, chunk::SolveOp>(op)) {
+    result = 1;
+  }
+  return timed[value] = result;
+}
+
+/// The value of a body's expression when its arguments have these values.
+static std::optional<double> evaluate(Value value, ArrayRef<std::optional<double>> arguments) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return argument.getArgNumber() < arguments.size() ? arguments[argument.getArgNumber()] : std::nullopt;
+  FloatAttr number;
+  if (matchPattern(value, m_Constant(&number)))
+    return number.getValueAsDouble();
+  Operation *op = value.getDefiningOp();
+  if (auto select = dyn_cast<arith::SelectOp>(op)) {
+    std::optional<double> x = evaluate(select.getTrueValue(), arguments),
+                          y = evaluate(select.getFalseValue(), arguments);
+    return x && y && *x == *y ? x : std::nullopt;
+  }
+  SmallVector<std::optional<double>> x;
+  for (Value operand : op->getOperands())
+    x.push_back(isa<FloatType>(operand.getType()) ? evaluate(operand, arguments) : std::nullopt);
+  bool known = llvm::all_of(x, [](std::optional<double> number) { return number.has_value(); });
+  if (isa<arith::MulFOp>(op) && llvm::is_contained(x, std::optional<double>(0.0)))
+    return 0.0;
+  if (!known)
+    return std::nullopt;
+  if (isa<arith::MulFOp>(op))
+    return *x[0] * *x[1];
+  if (isa<arith::AddFOp>(op))
+    return *x[0] + *x[1];
+  if (isa<arith::SubFOp>(op))
+    return *x[0] - *x[1];
+  if (isa<arith::NegFOp>(op))
+    return -*x[0];
+  if (isa<math::ExpOp>(op))
+    return std::exp(*x[0]);
+  return std::nullopt;
+}
+
+std::optional<double> Analysis::getPadding(Value value) {
+  if (isToken(value))
+    return cast<RankedTensorType>(value.getType()).getRank() == 2 ? std::optional<double>(0.0) : std::nullopt;
+  Operation *op = value.getDefiningOp();
+  if (!op || !(timedAxes(value) & 1))
+    return std::nullopt;
+  if (auto generic = dyn_cast<linalg::GenericOp>(op)) {
+    SmallVector<std::optional<double>> arguments;
+    for (auto [map, input] : llvm::zip(generic.getIndexingMapsArray(), generic.getDpsInputs())) {
+      bool aligned = map.getNumResults() > 0 && map.getResult(0) == getAffineDimExpr(0, map.getContext());
+      arguments.push_back(aligned ? getPadding(input) : std::nullopt);
+    }
+    auto yield = cast<linalg::YieldOp>(generic.getBody()->getTerminator());
+    return evaluate(yield.getOperand(0), arguments);
+  }
+  if (auto contract = dyn_cast<linalg::ContractOp>(op)) {
+    auto fill = contract.getOutputs()[0].getDefiningOp<linalg::FillOp>();
+    bool zero = fill ? matchPattern(fill.getInputs()[0], m_AnyZeroFloat())
+                     : getPadding(contract.getOutputs()[0]) == std::optional<double>(0.0);
+    AffineMap lhs = contract.getIndexingMapsArray()[0], result = contract.getIndexingMapsArray()[2];
+    if (zero && lhs.getResult(0) == result.getResult(0) &&
+        getPadding(contract.getInputs()[0]) == std::optional<double>(0.0))
+      return 0.0;
+    return std::nullopt;
+  }
+  if (auto solve = dyn_cast<chunk::SolveOp>(op)) {
+    if (getPadding(solve.getMatrix()) == std::optional<double>(0.0) &&
+        getPadding(solve.getRhs()) == std::optional<double>(0.0))
+      return 0.0;
+    return std::nullopt;
+  }
+  if (auto keep = dyn_cast<chunk::KeepRowsOp>(op))
+    return keep.getFill().convertToDouble();
+  return std::nullopt;
+}

@@ -1,0 +1,529 @@
+//===- Emit.cpp - Values in the registers of a role -------------------------------------------------------------===//
+
+#include "Scheduler.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/IR/Matchers.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::schedule;
+
+static int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
+
+static bool isZero(Value value) {
+  auto fill = value.getDefiningOp<linalg::FillOp>();
+  return fill && matchPattern(fill.getInputs()[0], m_AnyZeroFloat());
+}
+
+RankedTensorType Scheduler::fragmentType(ArrayRef<int64_t> shape, Type type, Role &role) {
+  return RankedTensorType::get(shape, type, tile::FragmentAttr::get(b.getContext(), role.warps));
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Where values live
+//===----------------------------------------------------------------------------------------------------------------===//
+
+Role *Scheduler::roleOf(Value value) {
+  uint64_t dependence = analysis.dependsOnArrays(value);
+  if (dependence == 0)
+    return nullptr;
+  if (int64_t number = analysis.getState(value); number >= 0) {
+    for (auto &role : roles)
+      if (llvm::is_contained(role->states, number))
+        return role.get();
+    return nullptr;
+  }
+  Operation *op = value.getDefiningOp();
+  if (auto contract = dyn_cast<linalg::ContractOp>(op)) {
+    if (!isZero(contract.getOutputs()[0]))
+      if (Role *role = roleOf(contract.getOutputs()[0]))
+        return role;
+    // The operand whose free axis survives in the result.
+    SmallVector<AffineMap> maps = contract.getIndexingMapsArray();
+    for (unsigned side = 0; side < 2; ++side) {
+      Role *role = roleOf(contract.getInputs()[side]);
+      if (!role)
+        continue;
+      if (role->kind == RoleKind::Vector)
+        return role;
+      if (role->kind == RoleKind::State) {
+        unsigned axis = rowAxis(contract.getInputs()[side], *role);
+        if (llvm::is_contained(maps[2].getResults(), maps[side].getResult(axis)))
+          return role;
+      }
+    }
+    return &productsRole(dependence);
+  }
+  Role *best = nullptr;
+  for (Value operand : op->getOperands()) {
+    if (!isa<RankedTensorType>(operand.getType()))
+      continue;
+    Role *role = roleOf(operand);
+    if (role && (!best || (shapeOf(operand).size() == 2 && best->kind != RoleKind::State)))
+      best = role;
+  }
+  return best;
+}
+
+unsigned Scheduler::rowAxis(Value value, Role &role) {
+  if (role.kind != RoleKind::State)
+    return 0;
+  return analysis.timedAxes(value) & 1 ? 1 : role.freeAxis;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Bodies of elementwise operations
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// `value` as a tensor of `type`'s shape and layout (its own element type).
+Value Scheduler::spread(Value value, Type type, ImplicitLocOpBuilder &at) {
+  auto target = dyn_cast<RankedTensorType>(type);
+  if (!target || isa<RankedTensorType>(value.getType()))
+    return value;
+  auto result = RankedTensorType::get(target.getShape(), value.getType(), target.getEncoding());
+  if (auto constant = value.getDefiningOp<arith::ConstantOp>())
+    return arith::ConstantOp::create(at, DenseElementsAttr::get(result, constant.getValue()));
+  return tile::BroadcastOp::create(at, result, value);
+}
+
+Value Scheduler::cloneBody(Block &block, Value yielded, ArrayRef<Value> arguments, Type result, Role &role,
+                           unsigned rowAxis) {
+  ImplicitLocOpBuilder &at = role.b;
+  DenseMap<Value, Value> mapping;
+  for (auto [argument, value] : llvm::zip(block.getArguments(), arguments))
+    mapping[argument] = value;
+  auto lookup = [&](Value value) -> Value {
+    if (Value mapped = mapping.lookup(value))
+      return mapped;
+    // A constant from outside the body.
+    if (Operation *op = value.getDefiningOp(); op && op->hasTrait<OpTrait::ConstantLike>())
+      return mapping[value] = at.clone(*op)->getResult(0);
+    return Value();
+  };
+  auto tensor = dyn_cast<RankedTensorType>(result);
+  for (Operation &op : block.without_terminator()) {
+    if (auto index = dyn_cast<linalg::IndexOp>(op)) {
+      if (!tensor)
+        return refuse(op.getLoc(), "an index in a scalar");
+      bool isRow = index.getDim() == rowAxis;
+      int64_t dimension = tensor.getRank() == 1 ? 0 : isRow ? 0 : 1;
+      auto type = RankedTensorType::get(tensor.getShape(), at.getI32Type(), tensor.getEncoding());
+      mapping[index] = tile::IotaOp::create(at, type, at.getI64IntegerAttr(dimension));
+      continue;
+    }
+    if (auto constant = dyn_cast<arith::ConstantOp>(op)) {
+      auto integer = dyn_cast<IntegerAttr>(constant.getValue());
+      if (integer && integer.getType().isIndex())
+        mapping[constant] = arith::ConstantOp::create(at, at.getI32IntegerAttr(integer.getInt()));
+      else
+        mapping[constant] = at.clone(op)->getResult(0);
+      continue;
+    }
+    if (op.getNumResults() != 1 || op.getNumRegions() != 0 ||
+        !isa<arith::ArithDialect, math::MathDialect>(op.getDialect()))
+      return refuse(op.getLoc(), "'" + op.getName().getStringRef() + "' in an elementwise body");
+    SmallVector<Value> operands;
+    bool distributed = false;
+    for (Value operand : op.getOperands()) {
+      Value mapped = lookup(operand);
+      if (!mapped)
+        return refuse(op.getLoc(), "a value from outside the body");
+      operands.push_back(mapped);
+      distributed |= isa<RankedTensorType>(mapped.getType());
+    }
+    Type type = op.getResult(0).getType();
+    if (distributed) {
+      for (Value &operand : operands)
+        operand = spread(operand, tensor, at);
+      type = RankedTensorType::get(tensor.getShape(), type, tensor.getEncoding());
+    }
+    OperationState state(op.getLoc(), op.getName());
+    state.addOperands(operands);
+    state.addTypes(type);
+    state.addAttributes(op.getAttrs());
+    state.propertiesAttr = op.getPropertiesAsAttribute();
+    mapping[op.getResult(0)] = at.create(state)->getResult(0);
+  }
+  Value value = lookup(yielded);
+  return value ? spread(value, result, at) : refuse(block.getParentOp()->getLoc(), "a result from outside the body");
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Matrices
+//===----------------------------------------------------------------------------------------------------------------===//
+
+Value Scheduler::matrix(Value value, Role &role) {
+  if (Value known = role.matrices.lookup(value))
+    return known;
+  Value made = makeMatrix(value, role);
+  if (made)
+    role.matrices[value] = made;
+  return made;
+}
+
+/// The type of a value as a fragment of the role: rows along the free axis (or, in the role of vector states, row 0).
+static SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role) {
+  ArrayRef<int64_t> shape = shapeOf(value);
+  if (role.kind == RoleKind::Vector)
+    return {16, roundUp(shape[0], 64)};
+  return {64, roundUp(shape[1 - rowAxis], 64)};
+}
+
+Value Scheduler::makeMatrix(Value value, Role &role) {
+  ImplicitLocOpBuilder &at = role.b;
+  if (role.kind == RoleKind::Vector && shapeOf(value).size() == 1 && !analysis.dependsOnArrays(value)) {
+    // Row 0 of 16.
+    Value along = vector(value, role, /*alongRows=*/false);
+    if (!along)
+      return {};
+    auto type = fragmentType({16, roundUp(shapeOf(value)[0], 64)}, at.getF32Type(), role);
+    Value all = tile::BroadcastOp::create(at, type, along);
+    auto index = type.clone(at.getI32Type());
+    Value row = tile::IotaOp::create(at, cast<RankedTensorType>(index), at.getI64IntegerAttr(0));
+    Value zero =
+        arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(index), at.getI32IntegerAttr(0)));
+    Value first = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, row, zero);
+    Value none = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
+    return arith::SelectOp::create(at, first, all, none);
+  }
+  if (analysis.isToken(value)) {
+    Value narrow = operand(value, role);
+    if (!narrow)
+      return {};
+    auto type = cast<RankedTensorType>(narrow.getType());
+    return arith::ExtFOp::create(at, type.clone(at.getF32Type()), narrow);
+  }
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return refuse(value.getLoc(), "a state of another role");
+  if (auto generic = dyn_cast<linalg::GenericOp>(op))
+    return makeGeneric(generic, role);
+  if (auto contract = dyn_cast<linalg::ContractOp>(op))
+    return makeContract(contract, role);
+  if (auto fill = dyn_cast<linalg::FillOp>(op)) {
+    FloatAttr number;
+    if (!matchPattern(fill.getInputs()[0], m_Constant(&number)))
+      return refuse(op->getLoc(), "a fill with a computed value");
+    auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
+    return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), number));
+  }
+  if (auto keep = dyn_cast<chunk::KeepRowsOp>(op)) {
+    double fill = keep.getFill().convertToDouble();
+    Value kept = matrix(keep.getOperand(), role);
+    if (!kept || analysis.getPadding(keep.getOperand()) == std::optional<double>(fill))
+      return kept;
+    return keepRows(value, kept, fill, role, role.kind == RoleKind::Products ? 0 : 1);
+  }
+  if (auto solve = dyn_cast<chunk::SolveOp>(op)) {
+    if (solve.getTransposed())
+      return refuse(op->getLoc(), "a transposed solve");
+    if (analysis.dependsOnArrays(solve.getMatrix()))
+      return refuse(op->getLoc(), "a system that depends on a state");
+    Value left = operand(solve.getRhs(), role);
+    Value right = left ? inverseTile(solve, role) : Value();
+    if (!right)
+      return {};
+    auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
+    return tile::MmaOp::create(at, type, left, right, Value(), UnitAttr());
+  }
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
+    auto intervals = slice.getSource().getDefiningOp<chunk::IntervalProductsOp>();
+    if (!intervals || shapeOf(value).size() != 2 || shapeOf(intervals.getOperand()).size() != 1 ||
+        slice.getStaticOffsets() != ArrayRef<int64_t>({0, 1}))
+      return refuse(op->getLoc(), "a slice of a matrix");
+    Value buffer = tables(intervals, role);
+    if (!buffer)
+      return {};
+    return tile::IntervalProductsOp::create(at, fragmentType({chunk, chunk}, at.getF32Type(), role), buffer);
+  }
+  return refuse(op->getLoc(), "'" + op->getName().getStringRef() + "'");
+}
+
+Value Scheduler::keepRows(Value value, Value kept, double fill, Role &role, int64_t timeAxis) {
+  ImplicitLocOpBuilder &at = role.b;
+  auto type = cast<RankedTensorType>(kept.getType());
+  if (type.getRank() == 1)
+    timeAxis = 0;
+  auto select = [&](ImplicitLocOpBuilder &in) -> Value {
+    auto index = cast<RankedTensorType>(type.clone(in.getI32Type()));
+    Value position = tile::IotaOp::create(in, index, in.getI64IntegerAttr(timeAxis));
+    Value count = arith::IndexCastOp::create(in, in.getI32Type(), tile::CountOp::create(in, role.time));
+    Value inside = arith::CmpIOp::create(in, arith::CmpIPredicate::slt, position, spread(count, index, in));
+    Value other =
+        arith::ConstantOp::create(in, DenseElementsAttr::get(cast<ShapedType>(type), in.getF32FloatAttr(fill)));
+    return arith::SelectOp::create(in, inside, kept, other);
+  };
+  if (type.getRank() == 1)
+    return select(at);
+  // Only the last chunk may be short.
+  Value count = tile::CountOp::create(at, role.time);
+  Value isShort =
+      arith::CmpIOp::create(at, arith::CmpIPredicate::slt, count, arith::ConstantIndexOp::create(at, chunk));
+  auto branch = scf::IfOp::create(at, TypeRange(type), isShort, /*withElseRegion=*/true);
+  ImplicitLocOpBuilder in(at.getLoc(), at.getContext());
+  in.setInsertionPointToStart(branch.thenBlock());
+  Value masked = select(in);
+  scf::YieldOp::create(in, masked);
+  in.setInsertionPointToStart(branch.elseBlock());
+  scf::YieldOp::create(in, kept);
+  return branch.getResult(0);
+}
+
+Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
+  Value value = op.getResult(0);
+  int64_t rank = shapeOf(value).size();
+  if (op.getNumParallelLoops() != op.getNumLoops() || op.getNumResults() != 1 ||
+      !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
+    return refuse(op.getLoc(), "a reduction");
+  unsigned row = rowAxis(value, role);
+  auto type = fragmentType(fragmentShape(value, row, role), role.b.getF32Type(), role);
+  SmallVector<Value> operands(op.getDpsInputs());
+  if (!op.getBody()->getArguments().back().use_empty())
+    operands.push_back(op.getDpsInits()[0]);
+  SmallVector<Value> arguments;
+  for (auto [operand, map] : llvm::zip(operands, op.getIndexingMapsArray())) {
+    Value made;
+    if (map.getNumResults() == 0) {
+      made = scalar(operand, role);
+    } else if (rank == 1) {
+      made = matrix(operand, role);
+    } else if (map.isIdentity()) {
+      made = matrix(operand, role);
+    } else if (map.getNumResults() == 1 && isa<AffineDimExpr>(map.getResult(0))) {
+      bool alongRows = cast<AffineDimExpr>(map.getResult(0)).getPosition() == row;
+      made = vector(operand, role, alongRows);
+      if (made)
+        made = tile::BroadcastOp::create(role.b, type, made);
+    } else {
+      return refuse(op.getLoc(), "a transposed operand");
+    }
+    if (!made)
+      return {};
+    arguments.push_back(made);
+  }
+  if (arguments.size() < op.getBody()->getNumArguments())
+    arguments.push_back(Value());
+  auto yield = cast<linalg::YieldOp>(op.getBody()->getTerminator());
+  return cloneBody(*op.getBody(), yield.getOperand(0), arguments, type, role, row);
+}
+
+Value Scheduler::operand(Value value, Role &role) {
+  if (Value known = role.narrow.lookup(value))
+    return known;
+  ImplicitLocOpBuilder &at = role.b;
+  Value result;
+  if (analysis.isToken(value) && shapeOf(value).size() == 2) {
+    bool transposed = role.kind == RoleKind::State;
+    Shared *shared = tokenTile(value, /*isSliced=*/transposed);
+    if (!shared)
+      return {};
+    Value buffer = openSlot(role, *shared);
+    if (transposed && cast<tile::SharedType>(buffer.getType()).getShape()[1] > 64) {
+      auto piece = tile::SharedType::get(at.getContext(), {chunk, 64}, element, false);
+      buffer = tile::BlockOp::create(at, piece, buffer, tile::CopyIndexOp::create(at));
+    }
+    ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
+    auto type = fragmentType(transposed ? ArrayRef<int64_t>({shape[1], shape[0]}) : shape, element, role);
+    result = tile::LoadOp::create(at, type, buffer, transposed ? at.getUnitAttr() : UnitAttr());
+  } else if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>();
+             keep &&
+             analysis.getPadding(keep.getOperand()) == std::optional<double>(keep.getFill().convertToDouble())) {
+    result = operand(keep.getOperand(), role);
+  } else if (Value wide = matrix(value, role)) {
+    result = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
+  }
+  if (result)
+    role.narrow[value] = result;
+  return result;
+}
+
+Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  Value value = op.getResult(0);
+  ImplicitLocOpBuilder &at = role.b;
+  if (op.getIteratorTypesArray().size() > 3 || maps[0].getNumResults() > 2 || maps[1].getNumResults() > 2)
+    return refuse(op.getLoc(), "a product of more than two axes");
+  auto position = [](AffineExpr expr) { return cast<AffineDimExpr>(expr).getPosition(); };
+  unsigned row = rowAxis(value, role);
+  // The side that runs along the rows of the result, in registers; the other is a tile.
+  unsigned side = 0;
+  std::optional<unsigned> rowLoop;
+  if (role.kind == RoleKind::Vector) {
+    if (maps[2].getNumResults() != 1)
+      return refuse(op.getLoc(), "a matrix of a vector state");
+    side = maps[0].getNumResults() == 1 ? 0 : 1;
+    if (maps[side].getNumResults() != 1 || maps[1 - side].getNumResults() != 2)
+      return refuse(op.getLoc(), "a product of vectors");
+  } else {
+    if (maps[2].getNumResults() != 2 || maps[0].getNumResults() != 2 || maps[1].getNumResults() != 2)
+      return refuse(op.getLoc(), "a product with a vector");
+    rowLoop = position(maps[2].getResult(row));
+    auto has = [&](unsigned which) {
+      return llvm::any_of(maps[which].getResults(), [&](AffineExpr expr) { return position(expr) == *rowLoop; });
+    };
+    if (has(0) == has(1))
+      return refuse(op.getLoc(), "a product without a sum");
+    side = has(0) ? 0 : 1;
+  }
+  Value leftValue = op.getInputs()[side], rightValue = op.getInputs()[1 - side];
+  AffineMap leftMap = maps[side], rightMap = maps[1 - side];
+  // The summed loop is the one of the right operand that is not in the result.
+  unsigned column = position(maps[2].getResult(role.kind == RoleKind::Vector ? 0 : 1 - row));
+  bool transposed = position(rightMap.getResult(1)) == column;
+  if (!transposed && position(rightMap.getResult(0)) != column)
+    return refuse(op.getLoc(), "a product without a sum");
+  Value left;
+  if (role.kind == RoleKind::Products) {
+    if (position(leftMap.getResult(0)) != *rowLoop)
+      return refuse(op.getLoc(), "a transposed left operand");
+    if (analysis.timedAxes(leftValue) == 3)
+      left = operand(leftValue, role);
+    else
+      left = tile(leftValue, role);
+  } else {
+    if (role.kind == RoleKind::State && position(leftMap.getResult(rowAxis(leftValue, role))) != *rowLoop)
+      return refuse(op.getLoc(), "an operand whose free axis is summed over");
+    left = operand(leftValue, role);
+  }
+  Value right = left ? tile(rightValue, role) : Value();
+  if (!right)
+    return {};
+  Value accumulator;
+  if (!isZero(op.getOutputs()[0])) {
+    accumulator = matrix(op.getOutputs()[0], role);
+    if (!accumulator)
+      return {};
+  }
+  ArrayRef<int64_t> rightShape = cast<tile::SharedType>(right.getType()).getShape();
+  SmallVector<int64_t> shape = fragmentShape(value, row, role);
+  if (shape[1] != (transposed ? rightShape[1] : rightShape[0]))
+    return refuse(op.getLoc(), "operands of different sizes");
+  return tile::MmaOp::create(at, fragmentType(shape, at.getF32Type(), role), left, right, accumulator,
+                             transposed ? at.getUnitAttr() : UnitAttr());
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Vectors and scalars
+//===----------------------------------------------------------------------------------------------------------------===//
+
+Value Scheduler::vector(Value value, Role &role, bool alongRows) {
+  DenseMap<Value, Value> &known = alongRows ? role.rows : role.columns;
+  if (Value made = known.lookup(value))
+    return made;
+  Value made = makeVector(value, role, alongRows);
+  if (made)
+    known[value] = made;
+  return made;
+}
+
+Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
+  ImplicitLocOpBuilder &at = role.b;
+  int64_t size = alongRows ? 16 * role.warps : roundUp(shapeOf(value)[0], 64);
+  Attribute layout = alongRows ? Attribute(tile::RowsAttr::get(at.getContext(), role.warps))
+                               : tile::ColumnsAttr::get(at.getContext(), role.warps);
+  auto type = RankedTensorType::get({size}, at.getF32Type(), layout);
+  if (analysis.isParameter(value)) {
+    Value offset;
+    if (alongRows && role.kind == RoleKind::State) {
+      Value piece = tile::CopyIndexOp::create(at);
+      if (blocks > 1)
+        piece = arith::AddIOp::create(
+            at, piece,
+            arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, pieces)));
+      offset = arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
+    }
+    return tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(value)), offset);
+  }
+  FloatAttr number;
+  if (auto fill = value.getDefiningOp<linalg::FillOp>(); fill && matchPattern(fill.getInputs()[0], m_Constant(&number)))
+    return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), number));
+  if (!analysis.dependsOnArrays(value)) {
+    Value buffer = lanesBuffer(value, role);
+    return buffer ? tile::LoadOp::create(at, type, buffer, UnitAttr()).getResult() : Value();
+  }
+  if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
+    SmallVector<Value> arguments;
+    for (auto [operand, map] : llvm::zip(generic.getDpsInputs(), generic.getIndexingMapsArray())) {
+      Value made = map.getNumResults() == 0 ? scalar(operand, role) : vector(operand, role, alongRows);
+      if (!made)
+        return {};
+      arguments.push_back(made);
+    }
+    arguments.push_back(Value());
+    auto yield = cast<linalg::YieldOp>(generic.getBody()->getTerminator());
+    return cloneBody(*generic.getBody(), yield.getOperand(0), arguments, type, role, 0);
+  }
+  Value buffer = rowsBuffer(value, role);
+  return buffer ? tile::LoadOp::create(at, type, buffer, UnitAttr()).getResult() : Value();
+}
+
+Value Scheduler::scalar(Value value, Role &role) {
+  if (&role == gates)
+    return lanes(value);
+  if (analysis.dependsOnArrays(value))
+    return refuse(value.getLoc(), "a scalar that depends on a matrix or vector state");
+  if (analysis.isParameter(value))
+    return tile::LoadParameterOp::create(role.b, role.b.getF32Type(), role.b.getStringAttr(analysis.getName(value)),
+                                         Value());
+  Value buffer = lanesBuffer(value, role);
+  return buffer
+             ? tile::LoadScalarOp::create(role.b, role.b.getF32Type(), buffer, role.b.getI64IntegerAttr(0)).getResult()
+             : Value();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Outputs
+//===----------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult Scheduler::emitOutputProduct(Value value, StringRef name) {
+  if (shapeOf(value).size() > 2)
+    return refuse(value.getLoc(), "output '" + name + "' is a matrix"), failure();
+  if (shapeOf(value).size() == 1)
+    return analysis.dependsOnArrays(value)
+               ? (refuse(value.getLoc(), "output '" + name + "' is a scalar read of a state"), failure())
+               : success(lanes(value) != Value());
+  if (elementOf(name) != element)
+    return refuse(value.getLoc(), "output '" + name + "' has another element type than the inputs"), failure();
+  Role *role = roleOf(value);
+  if (!role || role->kind != RoleKind::State)
+    return refuse(value.getLoc(), "output '" + name + "' does not come from a matrix state"), failure();
+  // A last product stays in flight while the state's are issued; what follows it waits until then.
+  if (auto product = value.getDefiningOp<linalg::ContractOp>())
+    return success(matrix(value, *role) != Value());
+  for (Value operand : value.getDefiningOp()->getOperands())
+    if (auto product = operand.getDefiningOp<linalg::ContractOp>(); product && roleOf(operand) == role)
+      if (!matrix(operand, *role))
+        return failure();
+  return success();
+}
+
+LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
+  if (shapeOf(value).size() == 1) {
+    tile::StoreTokensOp::create(gates->b, lanes(value), gates->b.getStringAttr(name), gates->time);
+    return success();
+  }
+  Role &role = *roleOf(value);
+  ImplicitLocOpBuilder &at = role.b;
+  Value wide = matrix(value, role);
+  if (!wide)
+    return failure();
+  Value staging = allocate({chunk, 64}, element, role.copies);
+  Value copy = tile::CopyIndexOp::create(at);
+  Value buffer = role.copies > 1 ? tile::SlotOp::create(at, staging, copy).getResult() : staging;
+  Value narrow = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
+  tile::DrainOp::create(at, UnitAttr());
+  tile::SyncOp::create(at, UnitAttr());
+  tile::StoreOp::create(at, narrow, buffer, at.getUnitAttr());
+  tile::SyncOp::create(at, at.getUnitAttr());
+  Value piece = copy;
+  if (blocks > 1)
+    piece = arith::AddIOp::create(
+        at, piece,
+        arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, pieces)));
+  Value offset = arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
+  tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, offset);
+  return success();
+}

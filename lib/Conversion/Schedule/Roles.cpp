@@ -1,0 +1,387 @@
+//===- Roles.cpp - The roles of a kernel and the channels between them ------------------------------------------===//
+
+#include "Scheduler.h"
+
+#include "llvm/ADT/STLExtras.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::schedule;
+
+static constexpr int64_t kMaxShared = 232448;
+
+static int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
+static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
+
+Value Scheduler::refuse(Location loc, const Twine &why) {
+  if (reason.empty()) {
+    reason = why.str();
+    reasonLoc = loc;
+  }
+  return {};
+}
+
+Type Scheduler::elementOf(StringRef name) const {
+  auto it = elements.find(name);
+  return it == elements.end() ? element : it->second;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// The body's arguments
+//===----------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult Scheduler::collect() {
+  chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
+  if (chunk != 64)
+    return refuse(body.getLoc(), "a chunk has " + Twine(chunk) + " tokens, not 64"), failure();
+  for (BlockArgument argument : body.getArguments().drop_front()) {
+    auto role = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
+    (role.getValue() == "state" ? states : inputs).push_back(argument);
+    ArrayRef<int64_t> shape = shapeOf(argument);
+    if (role.getValue() == "token" && shape.size() > 2)
+      return refuse(argument.getLoc(), "a token's value is a matrix"), failure();
+    if (role.getValue() == "token" && shape.size() == 2 && elementOf(analysis.getName(argument)) != element)
+      return refuse(argument.getLoc(), "vectors of different element types"), failure();
+  }
+  if (element.getIntOrFloatBitWidth() != 16)
+    return refuse(body.getLoc(), "tensor cores take bf16 or f16"), failure();
+  analysis.setStates(states);
+  Operation *end = body.getBody().front().getTerminator();
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i) {
+    auto role = body.getResultAttrOfType<StringAttr>(i, "rondo.role");
+    if (role.getValue() == "state") {
+      finals.push_back(end->getOperand(i));
+      continue;
+    }
+    outputs.push_back(end->getOperand(i));
+    outputNames.push_back(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue());
+    outputAttrs.push_back(body.getResultAttrDict(i));
+  }
+  return success();
+}
+
+ArrayAttr Scheduler::describeArrays() {
+  SmallVector<Attribute> result;
+  auto describe = [&](StringRef name, StringRef role, Type type, ArrayRef<int64_t> sizes, ArrayAttr dims) {
+    result.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(name)), b.getNamedAttr("role", b.getStringAttr(role)),
+         b.getNamedAttr("type", TypeAttr::get(type)), b.getNamedAttr("sizes", b.getDenseI64ArrayAttr(sizes)),
+         b.getNamedAttr("dims", dims ? dims : b.getArrayAttr({}))}));
+  };
+  auto dimsOf = [&](BlockArgument argument) {
+    return body.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "rondo.dims");
+  };
+  for (BlockArgument input : inputs) {
+    bool token = analysis.isToken(input);
+    describe(analysis.getName(input), token ? "token" : "param",
+             token ? elementOf(analysis.getName(input)) : b.getF32Type(), shapeOf(input).drop_front(token ? 1 : 0),
+             dimsOf(input));
+  }
+  for (auto [value, name, attrs] : llvm::zip(outputs, outputNames, outputAttrs))
+    describe(name, "output", elementOf(name), shapeOf(value).drop_front(), attrs.getAs<ArrayAttr>("rondo.dims"));
+  for (BlockArgument state : states)
+    describe(analysis.getName(state), "state", b.getF32Type(), shapeOf(state), dimsOf(state));
+  return b.getArrayAttr(result);
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Roles
+//===----------------------------------------------------------------------------------------------------------------===//
+
+Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t copies, ArrayRef<int64_t> carried,
+                         unsigned freeAxis) {
+  ImplicitLocOpBuilder at(body.getLoc(), b.getContext());
+  at.setInsertionPointToEnd(&kernel.getBody().front());
+  Role &role = *roles.emplace_back(std::make_unique<Role>(at));
+  role.name = name.str();
+  role.kind = kind;
+  role.warps = warps;
+  role.copies = copies;
+  role.freeAxis = freeAxis;
+  role.states.assign(carried.begin(), carried.end());
+  role.op = tile::RoleOp::create(at, at.getStringAttr(name), at.getI64IntegerAttr(warps), at.getI64IntegerAttr(copies),
+                                 at.getI64IntegerAttr(0));
+  Block *block = at.createBlock(&role.op.getBody());
+  at.setInsertionPointToStart(block);
+  Value zero = arith::ConstantIndexOp::create(at, 0), one = arith::ConstantIndexOp::create(at, 1);
+  Value chunks = tile::ChunksOp::create(at);
+  SmallVector<Value> initial;
+  for (int64_t number : role.states) {
+    BlockArgument state = states[number];
+    auto init = body.getArgAttrOfType<FloatAttr>(state.getArgNumber(), "rondo.init");
+    FloatAttr start = at.getF32FloatAttr(init ? init.getValueAsDouble() : 0.0);
+    ArrayRef<int64_t> shape = shapeOf(state);
+    Type type = at.getF32Type();
+    Value offset;
+    if (shape.size() == 2) {
+      type = fragmentType({64, roundUp(shape[1 - role.freeAxis], 64)}, at.getF32Type(), role);
+      Value piece = tile::CopyIndexOp::create(at);
+      if (blocks > 1) {
+        Value block = tile::BlockIndexOp::create(at);
+        Value pieceCount = arith::ConstantIndexOp::create(at, copies);
+        piece = arith::AddIOp::create(at, piece, arith::MulIOp::create(at, block, pieceCount));
+      }
+      offset = arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
+    } else if (shape.size() == 1) {
+      type = fragmentType({16, roundUp(shape[0], 64)}, at.getF32Type(), role);
+    }
+    auto load = tile::LoadStateOp::create(at, type, at.getStringAttr(analysis.getName(state)), start, offset,
+                                          shape.size() == 2 && role.freeAxis == 0 ? at.getUnitAttr() : UnitAttr());
+    initial.push_back(load);
+  }
+  role.loop = scf::ForOp::create(at, zero, chunks, one, initial);
+  if (initial.empty())
+    role.loop.getBody()->getTerminator()->erase();
+  role.b.setInsertionPointToEnd(role.loop.getBody());
+  role.time = role.loop.getInductionVar();
+  for (auto [number, value] : llvm::zip(role.states, role.loop.getRegionIterArgs())) {
+    if (isa<FloatType>(value.getType()))
+      scalarStates[number] = value;
+    else
+      role.matrices[states[number]] = value;
+  }
+  return role;
+}
+
+Role *Scheduler::findRole(RoleKind kind) {
+  for (auto &role : roles)
+    if (role->kind == kind)
+      return role.get();
+  return nullptr;
+}
+
+Role &Scheduler::productsRole(uint64_t dependence) {
+  std::string name = dependence == 0 ? "products" : "products." + std::to_string(dependence);
+  for (auto &role : roles)
+    if (role->name == name)
+      return *role;
+  return addRole(name, RoleKind::Products, 4, 1);
+}
+
+/// The axis of a matrix state over which no product sums.
+static FailureOr<unsigned> findFreeAxis(BlockArgument state) {
+  std::optional<unsigned> free;
+  for (Operation *user : state.getUsers()) {
+    auto contract = dyn_cast<linalg::ContractOp>(user);
+    if (!contract)
+      continue;
+    SmallVector<AffineMap> maps = contract.getIndexingMapsArray();
+    for (unsigned side = 0; side < 2; ++side) {
+      if (contract.getInputs()[side] != state)
+        continue;
+      for (unsigned axis = 0; axis < 2; ++axis) {
+        if (llvm::is_contained(maps[2].getResults(), maps[side].getResult(axis))) {
+          if (free && *free != axis)
+            return failure();
+          free = axis;
+        }
+      }
+    }
+  }
+  return free.value_or(1);
+}
+
+LogicalResult Scheduler::createRoles() {
+  // One role a matrix state, one for all vector states; scalars go with the gates.
+  struct MatrixState {
+    int64_t number;
+    unsigned freeAxis;
+  };
+  SmallVector<MatrixState> matrices;
+  SmallVector<int64_t> vectorStates, scalarNumbers;
+  for (auto [number, state] : llvm::enumerate(states)) {
+    ArrayRef<int64_t> shape = shapeOf(state);
+    if (shape.size() == 2) {
+      FailureOr<unsigned> free = findFreeAxis(state);
+      if (failed(free))
+        return refuse(state.getLoc(), "state '" + analysis.getName(state) + "' is read along both axes"), failure();
+      if (shape[0] > 256 || shape[1] > 256)
+        return refuse(state.getLoc(), "state '" + analysis.getName(state) + "' has a size above 256"), failure();
+      matrices.push_back({static_cast<int64_t>(number), *free});
+    } else if (shape.size() == 1) {
+      vectorStates.push_back(number);
+    } else {
+      scalarNumbers.push_back(number);
+    }
+  }
+  if (matrices.empty())
+    return refuse(body.getLoc(), "there is no matrix state"), failure();
+  if (matrices.size() > 1)
+    return refuse(body.getLoc(), "there is more than one matrix state"), failure();
+
+  // The columns of the last state are split over blocks; with a wide state each block has one warpgroup.
+  const MatrixState &last = matrices.back();
+  ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
+  int64_t allPieces = roundUp(lastShape[last.freeAxis], 64) / 64;
+  int64_t depth = roundUp(lastShape[1 - last.freeAxis], 64);
+  pieces = depth <= 128 ? std::min<int64_t>(allPieces, 2) : 1;
+  while (allPieces % pieces)
+    --pieces;
+  blocks = allPieces / pieces;
+
+  kernel = tile::KernelOp::create(b, b.getStringAttr((body.getSymName() + "_kernel").str()), describeArrays(),
+                                  b.getI64IntegerAttr(chunk), b.getI64IntegerAttr(blocks));
+  b.createBlock(&kernel.getBody());
+
+  for (const MatrixState &state : matrices)
+    addRole("state." + analysis.getName(states[state.number]).str(), RoleKind::State, 4, pieces, {state.number},
+            state.freeAxis);
+  load = &addRole("load", RoleKind::Load, 1, 1);
+  gates = &addRole("gates", RoleKind::Gates, 1, 1, scalarNumbers);
+  if (!vectorStates.empty())
+    addRole("vectors", RoleKind::Vector, 1, 1, vectorStates);
+  inputChannel = &addChannel(*load, budget.inputSlots);
+  tile::AcquireOp::create(load->b, inputChannel->handle, load->time);
+  gatesChannel = &addChannel(*gates, budget.inputSlots);
+  tile::AcquireOp::create(gates->b, gatesChannel->handle, gates->time);
+  return success();
+}
+
+Channel &Scheduler::addChannel(Role &producer, int64_t slots) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(roles.front()->op);
+  Channel &channel = *channels.emplace_back(std::make_unique<Channel>());
+  channel.handle = tile::MakeChannelOp::create(b, tile::ChannelType::get(b.getContext(), slots));
+  channel.producer = &producer;
+  return channel;
+}
+
+Value Scheduler::allocate(ArrayRef<int64_t> shape, Type type, int64_t slots) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(roles.front()->op);
+  SmallVector<int64_t> sizes(shape);
+  if (slots > 1)
+    sizes.insert(sizes.begin(), slots);
+  auto shared = tile::SharedType::get(b.getContext(), sizes, type, slots > 1);
+  sharedBytes += roundUp(shared.getSlotBytes(), shared.isSwizzled() ? 1024 : 16) * slots;
+  return tile::AllocOp::create(b, shared);
+}
+
+Value Scheduler::openSlot(Role &role, Shared shared) {
+  Channel *channel = shared.channel;
+  if (channel && channel->producer != &role && !role.waited[channel]) {
+    tile::WaitOp::create(role.b, channel->handle, role.time);
+    role.waited[channel] = true;
+    channel->consumers.insert(&role);
+  }
+  auto type = cast<tile::SharedType>(shared.ring.getType());
+  return type.getRing() ? tile::SlotOp::create(role.b, shared.ring, role.time).getResult() : shared.ring;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Ends
+//===----------------------------------------------------------------------------------------------------------------===//
+
+void Scheduler::chooseRegisters() {
+  // A multiprocessor has 512 registers for each of the 128 threads of a warpgroup, shared by all warpgroups.
+  int64_t stateGroups = 0, productGroups = 0, smallWarps = 0;
+  for (auto &role : roles) {
+    if (role->kind == RoleKind::State)
+      stateGroups += role->copies;
+    else if (role->kind == RoleKind::Products)
+      productGroups += role->copies;
+    else if (role->kind == RoleKind::Octets)
+      productGroups += 2;
+    else
+      smallWarps += role->warps;
+  }
+  int64_t small = smallWarps > 2 ? 104 : 56, smallGroups = (smallWarps + 3) / 4;
+  int64_t products = inverses.empty() ? 72 : 88;
+  int64_t rest = 512 - small * smallGroups - products * productGroups;
+  int64_t state = std::min<int64_t>(240, rest / stateGroups / 8 * 8);
+  for (auto &role : roles) {
+    int64_t registers = role->kind == RoleKind::State                                        ? state
+                        : role->kind == RoleKind::Products || role->kind == RoleKind::Octets ? products
+                                                                                             : small;
+    role->op.setRegisters(registers);
+  }
+}
+
+/// Frees the slots that a role reads, ends its loop and stores its states.
+void Scheduler::finish() {
+  if (!tokenTiles.empty()) {
+    SmallVector<StringRef> names;
+    SmallVector<Value> buffers, offsets;
+    ImplicitLocOpBuilder &at = load->b;
+    Value zero = arith::ConstantIndexOp::create(at, 0);
+    for (auto &[argument, shared] : tokenTiles) {
+      names.push_back(analysis.getName(argument));
+      buffers.push_back(openSlot(*load, shared));
+      Value offset = zero;
+      if (blocks > 1 && sliced.contains(argument))
+        offset =
+            arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, 64 * pieces));
+      offsets.push_back(offset);
+    }
+    tile::FetchOp::create(at, inputChannel->handle, load->time, at.getStrArrayAttr(names), buffers, offsets);
+  }
+  tile::CommitOp::create(gates->b, gatesChannel->handle, gates->time);
+  for (auto &role : roles) {
+    for (auto &channel : channels)
+      if (channel->consumers.contains(role.get()))
+        tile::ReleaseOp::create(role->b, channel->handle, role->time);
+    SmallVector<Value> yielded;
+    for (int64_t number : role->states) {
+      Value state = states[number];
+      bool isScalar = shapeOf(state).empty();
+      yielded.push_back(isScalar ? laneValues.lookup(finals[number]) : role->matrices.lookup(finals[number]));
+    }
+    scf::YieldOp::create(role->b, yielded);
+    ImplicitLocOpBuilder at(body.getLoc(), b.getContext());
+    at.setInsertionPointAfter(role->loop);
+    for (unsigned i = 0; i < role->states.size(); ++i) {
+      auto begin = role->loop.getInitArgs()[i].getDefiningOp<tile::LoadStateOp>();
+      tile::StoreStateOp::create(at, role->loop.getResult(i), begin.getStateAttr(), begin.getOffset(),
+                                 begin.getRowsAttr());
+    }
+    if (role->kind == RoleKind::State)
+      tile::DrainOp::create(at, at.getUnitAttr());
+  }
+  chooseRegisters();
+}
+
+FailureOr<tile::KernelOp> Scheduler::build() {
+  auto fail = [&]() -> FailureOr<tile::KernelOp> {
+    if (kernel)
+      kernel.erase();
+    kernel = {};
+    return failure();
+  };
+  if (failed(collect()) || failed(createRoles()))
+    return fail();
+  // Reads of the states first: they need nothing but arguments and are on the longest path.
+  for (auto &role : llvm::to_vector(llvm::map_range(roles, [](auto &role) { return role.get(); })))
+    if (role->kind == RoleKind::State)
+      for (int64_t number : role->states)
+        for (Operation *user : states[number].getUsers())
+          if (auto read = dyn_cast<linalg::ContractOp>(user);
+              read && read.getInputs()[0] != read.getInputs()[1] && read.getOutputs()[0] != states[number] &&
+              roleOf(read.getResult(0)) == role && !matrix(read.getResult(0), *role))
+            return fail();
+  for (auto [position, value] : llvm::enumerate(outputs))
+    if (failed(emitOutputProduct(value, outputNames[position])))
+      return fail();
+  for (auto [number, value] : llvm::enumerate(finals)) {
+    ArrayRef<int64_t> shape = shapeOf(states[number]);
+    if (shape.empty()) {
+      if (!lanes(value))
+        return fail();
+      continue;
+    }
+    Role *role = nullptr;
+    for (auto &candidate : roles)
+      if (llvm::is_contained(candidate->states, static_cast<int64_t>(number)))
+        role = candidate.get();
+    if (!matrix(value, *role))
+      return fail();
+  }
+  for (auto [position, value] : llvm::enumerate(outputs))
+    if (failed(emitOutput(value, outputNames[position])))
+      return fail();
+  finish();
+  if (sharedBytes + 1024 > kMaxShared) {
+    refuse(body.getLoc(), "it needs " + Twine(sharedBytes) + " bytes of shared memory");
+    return fail();
+  }
+  return kernel;
+}

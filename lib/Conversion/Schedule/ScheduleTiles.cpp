@@ -1,0 +1,62 @@
+//===- ScheduleTiles.cpp - Chunk bodies to kernels of tiles -----------------------------------------------------===//
+
+#include "Scheduler.h"
+#include "rondo/Conversion/Passes.h"
+
+namespace rondo {
+#define GEN_PASS_DEF_RONDOSCHEDULETILES
+#include "rondo/Conversion/Passes.h.inc"
+} // namespace rondo
+
+using namespace mlir;
+using namespace rondo;
+
+static Type parseElement(MLIRContext *context, StringRef name) {
+  if (name == "bf16")
+    return BFloat16Type::get(context);
+  if (name == "f16")
+    return Float16Type::get(context);
+  return Float32Type::get(context);
+}
+
+namespace {
+struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
+  using RondoScheduleTilesBase::RondoScheduleTilesBase;
+
+  void runOnOperation() override {
+    llvm::StringMap<Type> elements;
+    for (const std::string &entry : dtypes) {
+      auto [name, type] = StringRef(entry).split('=');
+      elements[name] = parseElement(&getContext(), type);
+    }
+    for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      if (!body->hasAttr("rondo.chunk") || body->hasAttr("rondo.arrays") || body->hasAttr("rondo.backward"))
+        continue;
+      if (!schedule(body, elements) && required)
+        return signalPassFailure();
+    }
+  }
+
+  bool schedule(func::FuncOp body, const llvm::StringMap<Type> &elements) {
+    std::string reason;
+    Location loc = body.getLoc();
+    // As many chunks on their way as fit.
+    for (int64_t slots = 3; slots >= 1; --slots) {
+      schedule::Scheduler scheduler(body, parseElement(&getContext(), dtype), elements, {slots});
+      if (succeeded(scheduler.build())) {
+        body.erase();
+        return true;
+      }
+      reason = scheduler.reason;
+      loc = scheduler.reasonLoc;
+      if (!StringRef(reason).contains("shared memory"))
+        break;
+    }
+    if (required)
+      body.emitError() << "does not go on tensor cores: " << reason;
+    else
+      emitRemark(loc) << "runs on CUDA cores: tensor cores do not take " << reason;
+    return false;
+  }
+};
+} // namespace

@@ -1,0 +1,202 @@
+//===- Scheduler.h - From a chunk body to the roles of a thread block ---------------------------------*- C++ -*-===//
+//
+// What `rondo-schedule-tiles` works with. The chunk body is a graph of tensors; the scheduler decides for each value
+// which role computes it and how it is held (registers, a tile, a vector), by asking for values from the results
+// backwards.
+//
+// The one idea: in the role of a matrix state S[K, V] everything that depends on S has the axis V, and V runs along the
+// rows of fragments. S^T stays in registers; every product in the role multiplies it, or something with the same rows,
+// by a tile that other roles prepared. The axis over which nothing is ever summed is the state's *free* axis.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+
+#ifndef RONDO_LIB_CONVERSION_SCHEDULE_SCHEDULER_H
+#define RONDO_LIB_CONVERSION_SCHEDULE_SCHEDULER_H
+
+#include "rondo/Dialect/Chunk/Chunk.h"
+#include "rondo/Dialect/Tile/Tile.h"
+
+#include "mlir/Dialect/Func/IR/FuncOps.h"
+#include "mlir/Dialect/Linalg/IR/Linalg.h"
+#include "mlir/IR/ImplicitLocOpBuilder.h"
+#include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
+#include "llvm/ADT/StringMap.h"
+#include <memory>
+
+namespace rondo::schedule {
+
+/// What the graph says about a value, whoever computes it.
+class Analysis {
+public:
+  explicit Analysis(mlir::func::FuncOp body) : body(body) {}
+
+  /// Which states (bit i: state i) a value depends on.
+  uint64_t dependsOn(mlir::Value value);
+  /// Which axes (bit i: axis i) of a value are time.
+  uint64_t timedAxes(mlir::Value value);
+  /// The value in rows after the last token, when it is known: TMA reads zeros there.
+  std::optional<double> getPadding(mlir::Value value);
+  /// Dependence on matrix and vector states only.
+  uint64_t dependsOnArrays(mlir::Value value) { return dependsOn(value) & arrayStates; }
+
+  bool isState(mlir::Value value) const { return getState(value) >= 0; }
+  /// The number of a state argument, or -1.
+  int64_t getState(mlir::Value value) const;
+  bool isToken(mlir::Value value) const { return hasRole(value, "token"); }
+  bool isParameter(mlir::Value value) const { return hasRole(value, "param"); }
+  mlir::StringRef getName(mlir::Value argument) const;
+
+  void setStates(llvm::ArrayRef<mlir::BlockArgument> args);
+
+private:
+  bool hasRole(mlir::Value value, mlir::StringRef role) const;
+  mlir::func::FuncOp body;
+  llvm::SmallVector<mlir::BlockArgument> states;
+  uint64_t arrayStates = 0;
+  llvm::DenseMap<mlir::Value, uint64_t> dependences, timed;
+};
+
+struct Role;
+
+/// Rings that one role fills and others read, slot by slot.
+struct Channel {
+  mlir::Value handle;
+  Role *producer = nullptr;
+  /// Roles that read it, in order.
+  llvm::SetVector<Role *> consumers;
+};
+
+/// A value in shared memory.
+struct Shared {
+  mlir::Value ring;
+  Channel *channel = nullptr;
+};
+
+enum class RoleKind { Load, Gates, Products, Octets, State, Vector };
+
+struct Role {
+  std::string name;
+  RoleKind kind;
+  int64_t warps = 1, copies = 1;
+  tile::RoleOp op;
+  mlir::scf::ForOp loop;
+  /// Inserts into the loop.
+  mlir::ImplicitLocOpBuilder b;
+  mlir::Value time;
+  /// State numbers that the role carries, in the order of the loop's arguments; the axis along rows.
+  llvm::SmallVector<int64_t> states;
+  unsigned freeAxis = 1;
+  /// What the role has computed in this iteration.
+  llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
+  /// Channels that it has waited for.
+  llvm::DenseMap<Channel *, bool> waited;
+
+  explicit Role(mlir::ImplicitLocOpBuilder b) : b(b) {}
+};
+
+/// Limits and choices of one attempt.
+struct Budget {
+  int64_t inputSlots = 3;
+};
+
+class Scheduler {
+public:
+  Scheduler(mlir::func::FuncOp body, mlir::Type element, const llvm::StringMap<mlir::Type> &elements, Budget budget)
+      : reasonLoc(body.getLoc()), body(body), element(element), elements(elements), budget(budget), analysis(body),
+        b(body.getLoc(), body) {}
+
+  /// Builds the kernel after `body`. On failure nothing is left, and `reason` says what stood in the way and where.
+  mlir::FailureOr<tile::KernelOp> build();
+  std::string reason;
+  mlir::Location reasonLoc;
+  /// Bytes of shared memory that the kernel asks for.
+  int64_t sharedBytes = 0;
+
+private:
+  using Value = mlir::Value;
+
+  //===--- Roles.cpp: kernel, roles, channels -------------------------------------------------------------------===//
+  mlir::LogicalResult collect();
+  mlir::LogicalResult createRoles();
+  Role &addRole(mlir::StringRef name, RoleKind kind, int64_t warps, int64_t copies, llvm::ArrayRef<int64_t> states = {},
+                unsigned freeAxis = 1);
+  Channel &addChannel(Role &producer, int64_t slots);
+  Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element, int64_t slots);
+  /// The slot of this iteration, after a wait if the role is not its producer.
+  Value openSlot(Role &role, Shared shared);
+  void finish();
+  void chooseRegisters();
+  Role *findRole(RoleKind kind);
+  /// The role for products that depend on these states but have no free axis.
+  Role &productsRole(uint64_t dependence);
+  mlir::ArrayAttr describeArrays();
+
+  //===--- Emit.cpp: values in registers ------------------------------------------------------------------------===//
+  /// The role in which a value lives that depends on states.
+  Role *roleOf(Value value);
+  unsigned rowAxis(Value value, Role &role);
+  Value matrix(Value value, Role &role);
+  Value makeMatrix(Value value, Role &role);
+  Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
+  Value makeContract(mlir::linalg::ContractOp op, Role &role);
+  /// A 16-bit fragment, for the left operand of a product.
+  Value operand(Value value, Role &role);
+  /// A vector along rows or columns of the role's fragments.
+  Value vector(Value value, Role &role, bool alongRows);
+  Value makeVector(Value value, Role &role, bool alongRows);
+  Value scalar(Value value, Role &role);
+  Value cloneBody(mlir::Block &block, mlir::Value yielded, llvm::ArrayRef<Value> arguments, mlir::Type result,
+                  Role &role, unsigned rowAxis);
+  Value spread(Value value, mlir::Type type, mlir::ImplicitLocOpBuilder &at);
+  /// The products of an output; then its way to memory, which runs beside the products of the states.
+  mlir::LogicalResult emitOutputProduct(Value value, mlir::StringRef name);
+  mlir::LogicalResult emitOutput(Value value, mlir::StringRef name);
+  Value keepRows(Value value, Value kept, double fill, Role &role, int64_t timeAxis);
+
+  //===--- Gates.cpp: numbers of tokens, in lanes ---------------------------------------------------------------===//
+  Value lanes(Value value);
+  Value makeLanes(Value value);
+  mlir::LogicalResult makeScan(chunk::ScanOp op);
+
+  //===--- Share.cpp: values in shared memory ---------------------------------------------------------------------===//
+  /// A 16-bit tile for `consumer`.
+  Value tile(Value value, Role &consumer);
+  Value inverseTile(chunk::SolveOp op, Role &consumer);
+  Value tables(chunk::IntervalProductsOp op, Role &consumer);
+  /// A lanes value as a buffer for `consumer`.
+  Value lanesBuffer(Value value, Role &consumer);
+  Value rowsBuffer(Value value, Role &consumer);
+  Shared *tokenTile(Value argument, bool isSliced);
+
+  mlir::Value refuse(mlir::Location loc, const llvm::Twine &why);
+  mlir::RankedTensorType fragmentType(llvm::ArrayRef<int64_t> shape, mlir::Type element, Role &role);
+  mlir::Type elementOf(mlir::StringRef name) const;
+
+  mlir::func::FuncOp body;
+  mlir::Type element;
+  const llvm::StringMap<mlir::Type> &elements;
+  Budget budget;
+  Analysis analysis;
+  mlir::ImplicitLocOpBuilder b;
+  tile::KernelOp kernel;
+  int64_t chunk = 0;
+  /// 64-column pieces of the free axis that one block works on, and the number of blocks.
+  int64_t pieces = 1, blocks = 1;
+  llvm::SmallVector<mlir::BlockArgument> inputs, states;
+  llvm::SmallVector<Value> outputs, finals;
+  llvm::SmallVector<mlir::StringRef> outputNames;
+  llvm::SmallVector<mlir::DictionaryAttr> outputAttrs;
+  std::vector<std::unique_ptr<Role>> roles;
+  std::vector<std::unique_ptr<Channel>> channels;
+  Role *load = nullptr, *gates = nullptr;
+  Channel *inputChannel = nullptr, *gatesChannel = nullptr;
+  llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, inverses, tableBuffers;
+  llvm::DenseMap<Value, Value> laneValues;
+  llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
+  llvm::DenseMap<int64_t, Value> scalarStates;
+};
+
+} // namespace rondo::schedule
+
+#endif // RONDO_LIB_CONVERSION_SCHEDULE_SCHEDULER_H
