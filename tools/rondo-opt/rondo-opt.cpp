@@ -18,6 +18,7 @@
 #include "rondo/Dialect/Chunk/Chunk.h"
 #include "rondo/Dialect/Rondo/Rondo.h"
 #include "rondo/Frontend/Frontend.h"
+#include "rondo/Target/CudaPipelines.h"
 #include "rondo/Target/Pipelines.h"
 #include "rondo/Transforms/Passes.h"
 #include "llvm/Support/MemoryBuffer.h"
@@ -80,6 +81,7 @@ int main(int argc, char **argv) {
   rondo::registerRondoTransformsPasses();
   rondo::registerRondoConversionPasses();
   rondo::registerCpuPipelines();
+  rondo::registerCudaPipelines();
 
   DialectRegistry registry;
   registerAllDialects(registry);

@@ -1,0 +1,68 @@
+//===- CudaPipelines.cpp - From the token form to GPU kernels ---------------------------------------------------===//
+
+#include "rondo/Target/CudaPipelines.h"
+
+#include "rondo/Conversion/Passes.h"
+#include "rondo/Target/Pipelines.h"
+
+#include "mlir/Conversion/Passes.h"
+#include "mlir/Dialect/GPU/IR/GPUDialect.h"
+#include "mlir/Pass/PassRegistry.h"
+#include "mlir/Transforms/Passes.h"
+
+using namespace mlir;
+using namespace rondo;
+
+static void copyOptions(const CudaPipelineOptions &from, CpuPipelineOptions &to) {
+  to.sizes = from.sizes;
+  to.chunk = from.chunk;
+  to.form = from.form;
+  to.dtype = from.dtype;
+  to.dtypes = from.dtypes;
+  to.block = from.block;
+}
+
+void rondo::buildSimtThreadsPipeline(OpPassManager &pm, const CudaPipelineOptions &options) {
+  CpuPipelineOptions cpu;
+  copyOptions(options, cpu);
+  buildBufferizePipeline(pm, cpu);
+  OpPassManager &function = pm.nest<func::FuncOp>();
+  RondoMapToThreadsOptions threads;
+  threads.threads = options.threads;
+  function.addPass(createRondoMapToThreads(threads));
+  function.addPass(createCanonicalizerPass());
+  function.addPass(createCSEPass());
+}
+
+void rondo::buildSimtPipeline(OpPassManager &pm, const CudaPipelineOptions &options) {
+  CpuPipelineOptions cpu;
+  copyOptions(options, cpu);
+  buildToChunkPipeline(pm, cpu);
+  buildSimtThreadsPipeline(pm, options);
+  RondoThreadsToNVVMOptions kernel;
+  kernel.blocks = options.blocks;
+  pm.addPass(createRondoThreadsToNVVM(kernel));
+  OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
+  device.addPass(createRondoApproximateMath());
+  device.addPass(createCanonicalizerPass());
+  device.addPass(createCSEPass());
+  device.addPass(createSCFToControlFlowPass());
+  pm.addPass(createRondoConvertToLLVM());
+  pm.addPass(createReconcileUnrealizedCastsPass());
+}
+
+void rondo::buildSimtEmulationPipeline(OpPassManager &pm, const CudaPipelineOptions &options) {
+  CpuPipelineOptions cpu;
+  copyOptions(options, cpu);
+  buildToChunkPipeline(pm, cpu);
+  buildSimtThreadsPipeline(pm, options);
+  pm.addPass(createRondoThreadsToOpenMP());
+  buildToLLVMPipeline(pm, cpu);
+}
+
+void rondo::registerCudaPipelines() {
+  PassPipelineRegistration<CudaPipelineOptions>("rondo-cuda-simt", "The token form (or chunk bodies) to GPU kernels",
+                                                buildSimtPipeline);
+  PassPipelineRegistration<CudaPipelineOptions>(
+      "rondo-cuda-simt-emulation", "The threads of a GPU kernel on a CPU, for tests", buildSimtEmulationPipeline);
+}
