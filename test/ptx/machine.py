@@ -837,7 +837,8 @@ class Device:
     def instruction(self, pc):
         if pc >= len(self.kernel.code):
             return "the end"
-        return f"line {self.kernel.code[pc].line}: {self.kernel.code[pc].text}"
+        text = self.kernel.code[pc].text
+        return f"line {self.kernel.code[pc].line}: {text if len(text) < 100 else text[:97] + '...'}"
 
     def current(self, warp):
         """Text of the product that a warp issues."""
