@@ -142,7 +142,7 @@ static bool moveScale(linalg::ContractOp contract) {
     std::optional<unsigned> resultAxis = scaled->vector ? axisOf(maps[2], loop) : std::optional<unsigned>(0);
     if (!resultAxis) {
       std::optional<unsigned> axis = axisOf(maps[1 - side], loop);
-      if (!axis || maps[1 - side].getNumResults() < 2)
+      if (!axis)
         continue;
       // From the left operand (keys) to the right one (written values) only: back and forth would not end.
       if (side != 0 || !isa<BlockArgument>(getRoot(scaled->base)))
@@ -153,6 +153,14 @@ static bool moveScale(linalg::ContractOp contract) {
     }
     Value init = contract.getOutputs().front();
     bool accumulates = !isZero(init);
+    if (accumulates && !scaled->vector) {
+      // Onto the right operand, where it stays: the product still accumulates.
+      if (side == 1)
+        continue;
+      contract.getInputsMutable()[0].set(scaled->base);
+      contract.getInputsMutable()[1].set(scaler.apply(other, *scaled, 0));
+      return true;
+    }
     contract.getInputsMutable()[side].set(scaled->base);
     if (accumulates) {
       auto type = cast<RankedTensorType>(init.getType());
