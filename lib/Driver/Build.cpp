@@ -4,6 +4,8 @@
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Analysis/Structure.h"
 #include "rondo/Driver/Problem.h"
+#include "rondo/Target/Cuda.h"
+#include "rondo/Target/CudaPipelines.h"
 #include "rondo/Target/Pipelines.h"
 #include "rondo/Transforms/Passes.h"
 #include "rondo/Transforms/Specialize.h"
@@ -78,57 +80,102 @@ static std::string splitColumns(MixerOp mixer, const BuildRequest &request, Stri
   return "";
 }
 
+/// Runs the passes that `add` adds, as one stage.
+static LogicalResult runPasses(Source &source, Stopwatch &stopwatch, StringRef stage,
+                               llvm::function_ref<void(PassManager &)> add) {
+  PassManager manager(&source.getContext(), ModuleOp::getOperationName());
+  // A third of the passes' time; `rondo-opt` verifies after each pass.
+  manager.enableVerifier(false);
+  add(manager);
+  if (failed(manager.run(source.getModule())))
+    return failure();
+  stopwatch.lap(stage);
+  return success();
+}
+
+static LogicalResult raise(Source &source, Stopwatch &stopwatch) {
+  return runPasses(source, stopwatch, "raise",
+                   [](PassManager &manager) { manager.addNestedPass<MixerOp>(createRondoRaiseUpdates()); });
+}
+
+/// A raised mixer to chunk bodies.
+static LogicalResult derive(Source &source, MixerOp mixer, const StringMap<int64_t> &sizes, const BuildRequest &request,
+                            const Options &options, Stopwatch &stopwatch) {
+  if (failed(specialize(mixer, sizes)))
+    return failure();
+  return runPasses(source, stopwatch, "derive", [&](PassManager &manager) {
+    RondoDeriveOptions derive;
+    derive.form = options.step ? "step" : options.sequential ? "sequential" : "chunk";
+    derive.step = request.step;
+    if (options.chunk)
+      derive.chunk = options.chunk;
+    else if (options.sequential && !request.gradients)
+      derive.chunk = 1; // the body of the step kernel: the same numbers to the last bit
+    manager.addPass(createRondoDerive(derive));
+    if (request.gradients)
+      manager.addPass(createRondoDifferentiate());
+  });
+}
+
+/// NAME=TYPE for single arguments, as the pipelines take it.
+static std::vector<std::string> namedTypes(const Options &options) {
+  std::vector<std::string> types;
+  for (const auto &[name, type] : options.dtypes)
+    types.push_back(name + "=" + type);
+  return types;
+}
+
 LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildRequest &request, const Options &options,
                     const CpuTarget &target, Stopwatch &stopwatch) {
   if (stage == Stage::rondo)
     return success();
-  MLIRContext *context = &source.getContext();
-  ModuleOp module = source.getModule();
-  auto runPasses = [&](StringRef name, llvm::function_ref<void(PassManager &)> add) -> LogicalResult {
-    PassManager manager(context, ModuleOp::getOperationName());
-    // A third of the passes' time; `rondo-opt` verifies after each pass.
-    manager.enableVerifier(false);
-    add(manager);
-    if (failed(manager.run(module)))
-      return failure();
-    stopwatch.lap(name);
-    return success();
-  };
-
-  if (failed(
-          runPasses("raise", [](PassManager &manager) { manager.addNestedPass<MixerOp>(createRondoRaiseUpdates()); })))
+  if (failed(raise(source, stopwatch)))
     return failure();
   StringMap<int64_t> sizes = request.sizes;
   CpuPipelineOptions cpu;
   // Sums in column blocks could have another order, and the sequential form has that of decoding.
   if (!request.gradients && !options.sequential && !options.step)
     cpu.block = splitColumns(mixer, request, sizes);
-  if (failed(specialize(mixer, sizes)) || failed(runPasses("derive", [&](PassManager &manager) {
-        RondoDeriveOptions derive;
-        derive.form = options.step ? "step" : options.sequential ? "sequential" : "chunk";
-        derive.step = request.step;
-        if (options.chunk)
-          derive.chunk = options.chunk;
-        else if (options.sequential && !request.gradients)
-          derive.chunk = 1; // the body of the step kernel: the same numbers to the last bit
-        manager.addPass(createRondoDerive(derive));
-        if (request.gradients)
-          manager.addPass(createRondoDifferentiate());
-      })))
+  if (failed(derive(source, mixer, sizes, request, options, stopwatch)))
     return failure();
   if (stage == Stage::chunk)
     return success();
 
   cpu.dtype = options.dtype;
-  for (const auto &[name, type] : options.dtypes)
-    cpu.dtypes.push_back(name + "=" + type);
+  cpu.dtypes = namedTypes(options);
   cpu.vectorBits = options.vectorBits ? options.vectorBits : target.vectorBits();
   cpu.keepEvery = std::max<int64_t>(1, options.keepEvery);
-  if (failed(runPasses("linalg", [&](PassManager &manager) { buildBufferizePipeline(manager, cpu); })))
+  if (failed(
+          runPasses(source, stopwatch, "linalg", [&](PassManager &manager) { buildBufferizePipeline(manager, cpu); })))
     return failure();
   if (stage == Stage::linalg)
     return success();
-  return runPasses("llvm", [&](PassManager &manager) { buildToLLVMPipeline(manager, cpu); });
+  return runPasses(source, stopwatch, "llvm", [&](PassManager &manager) { buildToLLVMPipeline(manager, cpu); });
+}
+
+LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const BuildRequest &request,
+                        const Options &options, Stopwatch &stopwatch) {
+  if (hasCudaModule(source.getModule()))
+    return success();
+  if (stage == CudaStage::tile)
+    return error("--stage=tile: no mixer is scheduled into tiles yet; --stage=nvvm has the kernel");
+  CudaPipelineOptions cuda;
+  cuda.dtype = options.dtype;
+  cuda.dtypes = namedTypes(options);
+  Options chunked = options;
+  if (!options.chunk && !options.sequential)
+    chunked.chunk = cuda.chunk;
+  if (failed(raise(source, stopwatch)))
+    return failure();
+  StringMap<int64_t> sizes = request.sizes;
+  if (!options.sequential) {
+    cuda.block = splitColumns(mixer, request, sizes);
+    if (!cuda.block.empty())
+      cuda.blocks = request.sizes.lookup(cuda.block) / sizes.lookup(cuda.block);
+  }
+  if (failed(derive(source, mixer, sizes, request, chunked, stopwatch)))
+    return failure();
+  return runPasses(source, stopwatch, "nvvm", [&](PassManager &manager) { buildSimtPipeline(manager, cuda); });
 }
 
 } // namespace rondo::driver

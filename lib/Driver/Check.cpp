@@ -1,9 +1,13 @@
 //===- Check.cpp - `rondoc check`: a kernel against its meaning -------------------------------------------------===//
 
+#include "mlir/Pass/PassManager.h"
+#include "rondo/Analysis/Structure.h"
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
+#include "rondo/Driver/ExecuteCuda.h"
 #include "rondo/Driver/Shards.h"
 #include "rondo/Interpreter/CheckGradients.h"
+#include "rondo/Transforms/Passes.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/Support/Format.h"
 
@@ -20,7 +24,51 @@ static std::vector<int64_t> defaultLengths(int64_t chunk) {
   return lengths;
 }
 
+/// Whether what one linear phase reads is written by another one, at the same token: second order and higher.
+static bool isCascade(MixerOp mixer) {
+  Structure structure(mixer);
+  auto isReadOfAnother = [&](Operation *op, const Phase &phase) {
+    return llvm::any_of(structure.getPhases(), [&](const Phase &other) {
+      return &other != &phase && other.linear && is_contained(other.touches, op);
+    });
+  };
+  for (const Phase &phase : structure.getPhases()) {
+    if (!phase.linear)
+      continue;
+    SmallVector<Operation *> worklist;
+    llvm::copy_if(phase.touches, std::back_inserter(worklist), [](Operation *op) { return op->getNumResults() == 0; });
+    SmallPtrSet<Operation *, 32> seen;
+    while (!worklist.empty())
+      for (Value operand : worklist.pop_back_val()->getOperands())
+        if (Operation *op = operand.getDefiningOp(); op && seen.insert(op).second) {
+          if (isReadOfAnother(op, phase))
+            return true;
+          worklist.push_back(op);
+        }
+  }
+  return false;
+}
+
+/// The largest relative error when the user names none; `narrow`: some arrays have 16 bits.
+static FailureOr<double> usualTolerance(ModuleOp module, const Options &options, bool narrow) {
+  if (options.gradients)
+    return narrow ? 2e-2 : 1e-4;
+  if (!narrow)
+    return 1e-5;
+  if (options.target != Target::cuda)
+    return 1e-2;
+  // On tensor cores the operands have 16 bits too, and every phase of a cascade rounds what the one before it gave.
+  OwningOpRef<ModuleOp> raised = module.clone();
+  PassManager manager(module.getContext(), ModuleOp::getOperationName());
+  manager.addNestedPass<MixerOp>(createRondoRaiseUpdates());
+  if (failed(manager.run(*raised)))
+    return failure();
+  return isCascade(*raised->getOps<MixerOp>().begin()) ? 1e-2 : 5e-3;
+}
+
 static LogicalResult checkStages(const Options &options) {
+  if (options.target == Target::cuda && failed(checkCudaOptions(options)))
+    return failure();
   Stopwatch stopwatch(options.verbose);
   std::unique_ptr<Source> source = Source::load(options);
   if (!source)
@@ -41,8 +89,14 @@ static LogicalResult checkStages(const Options &options) {
   MixerOp meaning = *kept->getOps<MixerOp>().begin();
   if (failed(specialize(meaning, *sizes)))
     return failure();
-  std::unique_ptr<Engine> engine = createEngine(*source, mixer, {*sizes, 0, 0, options.gradients}, options, stopwatch);
-  if (!engine)
+  BuildRequest request{*sizes, 0, 0, options.gradients};
+  std::unique_ptr<Engine> engine;
+  std::unique_ptr<CudaEngine> cuda;
+  if (options.target == Target::cuda)
+    cuda = createCudaEngine(*source, mixer, request, options, stopwatch);
+  else
+    engine = createEngine(*source, mixer, request, options, stopwatch);
+  if (!engine && !cuda)
     return failure();
 
   std::unique_ptr<ShardedMixer> sharded;
@@ -56,8 +110,10 @@ static LogicalResult checkStages(const Options &options) {
     checkCase.types[name] = *parseElementType(type);
     narrow |= type != "f32";
   }
-  double usual = options.gradients ? (narrow ? 2e-2 : 1e-4) : (narrow ? 1e-2 : 1e-5);
-  double tolerance = options.tolerance.value_or(usual), worst = 0;
+  FailureOr<double> usual = usualTolerance(*kept, options, narrow);
+  if (failed(usual))
+    return failure();
+  double tolerance = options.tolerance.value_or(*usual), worst = 0;
   bool allClose = true, close;
   auto report = [&](StringRef name, const auto &result) {
     outs() << " " << name << "=" << format("%.1e", result.error);
@@ -67,6 +123,10 @@ static LogicalResult checkStages(const Options &options) {
     worst = std::max(worst, result.error);
   };
   auto forward = [&](CheckArrays &arrays) -> Error {
+    if (cuda) {
+      Expected<CudaCall> call = prepareCall(*cuda, signature, arrays);
+      return call ? call->run() : call.takeError();
+    }
     if (options.step) {
       StringMap<NpyArray> histories;
       beginStates(signature, arrays);
@@ -117,8 +177,8 @@ static LogicalResult checkStages(const Options &options) {
     return Error::success();
   };
 
-  std::vector<int64_t> lengths =
-      options.lengths.empty() ? defaultLengths(engine->kernels().front().chunk) : options.lengths;
+  int64_t chunk = cuda ? std::max<int64_t>(1, cuda->info().chunk) : engine->kernels().front().chunk;
+  std::vector<int64_t> lengths = options.lengths.empty() ? defaultLengths(chunk) : options.lengths;
   for (GateKind gates : getGateKinds(*generators))
     for (int64_t length : lengths) {
       checkCase.gates = gates;

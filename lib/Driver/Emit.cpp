@@ -2,6 +2,7 @@
 
 #include "rondo/Driver/Build.h"
 #include "rondo/Driver/Driver.h"
+#include "rondo/Driver/ExecuteCuda.h"
 #include "llvm/ADT/StringSwitch.h"
 #include "llvm/Support/FileSystem.h"
 #include "llvm/Support/ToolOutputFile.h"
@@ -10,6 +11,41 @@ using namespace mlir;
 using namespace llvm;
 
 namespace rondo::driver {
+
+/// The stages of the CUDA target. None needs a GPU, and only the last one `ptxas`.
+static LogicalResult emitCuda(Source &source, MixerOp mixer, const BuildRequest &request, const Options &options,
+                              raw_ostream &os) {
+  if (failed(checkCudaOptions(options)))
+    return failure();
+  Stopwatch stopwatch(options.verbose);
+  CudaStage stage = options.stage == "tile" ? CudaStage::tile : CudaStage::nvvm;
+  if (failed(buildCuda(source, mixer, stage, request, options, stopwatch)))
+    return failure();
+  if (options.stage == "tile" || options.stage == "nvvm") {
+    source.getModule().print(os);
+    return success();
+  }
+  Expected<CudaCode> code = generatePtx(source.getModule());
+  if (!code)
+    return error(toString(code.takeError()));
+  stopwatch.lap("ptx");
+  if (options.stage == "ptx") {
+    os << code->ptx;
+    return success();
+  }
+  Expected<std::string> ptxas = findPtxas();
+  if (!ptxas)
+    return error(toString(ptxas.takeError()));
+  if (ptxas->empty())
+    return error("--stage=cubin needs ptxas, which is not in PATH, $CUDA_HOME/bin or /usr/local/cuda/bin; set "
+                 "RONDO_PTXAS to where it is, or emit --stage=ptx");
+  if (Error failure = assemble(*code, *ptxas))
+    return error(toString(std::move(failure)));
+  stopwatch.lap("cubin");
+  code->report.print(errs());
+  os << code->cubin;
+  return success();
+}
 
 static LogicalResult emitStage(Source &source, const Options &options, raw_ostream &os) {
   if (options.stage == "rondo") {
@@ -25,6 +61,8 @@ static LogicalResult emitStage(Source &source, const Options &options, raw_ostre
   FailureOr<StringMap<int64_t>> sizes = getSizes(signature, options);
   if (failed(sizes) || failed(checkTypes(signature, options)))
     return failure();
+  if (is_contained({"tile", "nvvm", "ptx", "cubin"}, options.stage))
+    return emitCuda(source, mixer, {*sizes}, options, os);
   std::optional<CpuTarget> target = getTarget(options);
   if (!target)
     return failure();

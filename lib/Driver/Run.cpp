@@ -3,6 +3,7 @@
 #include "rondo/Analysis/Structure.h"
 #include "rondo/Driver/Driver.h"
 #include "rondo/Driver/Execute.h"
+#include "rondo/Driver/ExecuteCuda.h"
 #include "rondo/Driver/Shards.h"
 #include "rondo/Interpreter/Gradient.h"
 #include "rondo/Transforms/Specialize.h"
@@ -273,6 +274,8 @@ static LogicalResult runStages(const Options &options) {
     return failure();
   stopwatch.lap("parse");
 
+  if (options.target == Target::cuda && failed(checkCudaOptions(options)))
+    return failure();
   if ((options.step || options.shards) && options.hasCotangents())
     return error(Twine("--form=") + (options.step ? "step" : "summary") + " has no gradient; leave out --form");
   if (!options.step && !options.statesOut.empty())
@@ -303,10 +306,21 @@ static LogicalResult runStages(const Options &options) {
   narrow(signature.states, forward.initialStates);
   narrow(signature.outputs, arrays.outputCotangents);
   narrow(signature.states, arrays.finalStateCotangents);
-  stopwatch.lap("read");
+  stopwatch.lap("read", /*isCompiling=*/false);
 
-  if (failed(interpreted ? runInterpreter(mixer, *problem, options, arrays)
-                         : runCpu(*source, mixer, signature, *problem, options, arrays, stopwatch)))
+  LogicalResult done = failure();
+  switch (options.target) {
+  case Target::interpreter:
+    done = runInterpreter(mixer, *problem, options, arrays);
+    break;
+  case Target::cpu:
+    done = runCpu(*source, mixer, signature, *problem, options, arrays, stopwatch);
+    break;
+  case Target::cuda:
+    done = runCuda(*source, mixer, signature, *problem, options, forward, stopwatch);
+    break;
+  }
+  if (failed(done))
     return failure();
   LogicalResult close = compare(options, forward);
   if (failed(write(options.out, signature.outputs, *problem, forward.outputs)) ||

@@ -3,6 +3,7 @@
 #include "rondo/Driver/Source.h"
 #include "mlir/Parser/Parser.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
+#include "rondo/Target/Cuda.h"
 #include "rondo/Target/Pipelines.h"
 #include "rondo/Transforms/Specialize.h"
 #include "llvm/ADT/StringExtras.h"
@@ -44,10 +45,12 @@ double Stopwatch::now() {
   return std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now().time_since_epoch()).count();
 }
 
-void Stopwatch::lap(StringRef stage) {
+void Stopwatch::lap(StringRef stage, bool isCompiling) {
   double time = now();
   if (enabled)
     errs() << "stage " << stage << " ms=" << format("%.1f", time - last) << "\n";
+  if (isCompiling)
+    compiling += time - last;
   last = time;
 }
 
@@ -58,6 +61,7 @@ void Stopwatch::lap(StringRef stage) {
 static DialectRegistry dialects() {
   DialectRegistry registry;
   registerCpuDialects(registry);
+  registerCudaDialects(registry);
   registry.insert<RondoDialect, chunk::ChunkDialect>();
   return registry;
 }

@@ -2,6 +2,7 @@
 
 #include "rondo/Target/Engine.h"
 
+#include "StepTimer.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
 #include "llvm/IR/IRBuilder.h"
@@ -14,7 +15,6 @@
 #include "llvm/Support/TargetSelect.h"
 #include "llvm/Target/TargetMachine.h"
 #include "llvm/TargetParser/Host.h"
-#include <chrono>
 #include <thread>
 
 using namespace mlir;
@@ -50,9 +50,9 @@ static llvm::Error error(const Twine &message) {
 /// What the conversion to LLVM puts before the name of a kernel for its C interface.
 static constexpr StringLiteral kWrapperPrefix = "_mlir_ciface_";
 
-std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
+std::vector<KernelInfo> rondo::readKernels(Operation *module) {
   std::vector<KernelInfo> kernels;
-  for (Operation &op : *module.getBody()) {
+  for (Operation &op : module->getRegion(0).front()) {
     auto arrays = op.getAttrOfType<ArrayAttr>("rondo.arrays");
     // The C interface wrapper carries the attributes of its kernel.
     if (!arrays || SymbolTable::getSymbolName(&op).getValue().starts_with(kWrapperPrefix))
@@ -61,7 +61,7 @@ std::vector<KernelInfo> rondo::readKernels(ModuleOp module) {
     kernel.name = SymbolTable::getSymbolName(&op).str();
     // A step kernel has its buffers in the function for one head.
     auto item = op.getAttrOfType<FlatSymbolRefAttr>("rondo.step");
-    Operation *scope = item ? module.lookupSymbol(item.getAttr()) : &op;
+    Operation *scope = item ? SymbolTable::lookupSymbolIn(module, item.getAttr()) : &op;
     auto integer = [&](StringRef name, Operation *scope) {
       auto attr = scope->getAttrOfType<IntegerAttr>(name);
       return attr ? attr.getInt() : 0;
@@ -140,22 +140,6 @@ llvm::Expected<CpuTarget> CpuTarget::get(StringRef name) {
 //===----------------------------------------------------------------------------------------------------------------===//
 // Code generation
 //===----------------------------------------------------------------------------------------------------------------===//
-
-/// Adds the milliseconds of its life to a counter.
-namespace {
-class StepTimer {
-public:
-  explicit StepTimer(double *total) : total(total), start(std::chrono::steady_clock::now()) {}
-  ~StepTimer() {
-    if (total)
-      *total += std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count();
-  }
-
-private:
-  double *total;
-  std::chrono::steady_clock::time_point start;
-};
-} // namespace
 
 static std::unique_ptr<llvm::Module> translate(ModuleOp module, llvm::LLVMContext &context, const CpuTarget &target) {
   std::unique_ptr<llvm::Module> result = translateModuleToLLVMIR(module, context);

@@ -121,6 +121,20 @@ void addForm(CLI::App *command, Options &options, bool hasStep = true) {
       ->type_name("TYPE|NAME=TYPE");
 }
 
+void addTarget(CLI::App *command, Options &options, std::vector<std::string> targets, const std::string &help) {
+  command
+      ->add_option_function<std::string>(
+          "--target",
+          [&options](const std::string &target) {
+            options.target = target == "interpreter" ? Target::interpreter
+                             : target == "cuda"      ? Target::cuda
+                                                     : Target::cpu;
+          },
+          help)
+      ->check(CLI::IsMember(std::move(targets)))
+      ->type_name("TARGET");
+}
+
 void addDraft(CLI::App *command, Options &options) {
   command->add_option("--draft", options.draft, "with --form=step: tokens in a call of the step function (default: 1)")
       ->check(CLI::Range(int64_t(1), int64_t(1) << 20))
@@ -145,15 +159,10 @@ void addCpu(CLI::App *command, Options &options) {
 void addRun(CLI::App &app, Options &options) {
   CLI::App *command = app.add_subcommand("run", "Compile a mixer and run it on arrays");
   addSource(command, options);
-  command
-      ->add_option_function<std::string>(
-          "--target",
-          [&options](const std::string &target) {
-            options.target = target == "interpreter" ? Target::interpreter : Target::cpu;
-          },
-          "cpu: compiled (default); interpreter: token by token in float64, the meaning of the mixer")
-      ->check(CLI::IsMember({"interpreter", "cpu"}))
-      ->type_name("TARGET");
+  addTarget(
+      command, options, {"interpreter", "cpu", "cuda"},
+      "cpu: compiled (default); cuda: compiled for an NVIDIA GPU (Hopper); interpreter: token by token in float64, "
+      "the meaning of the mixer");
   addForm(command, options);
   addDraft(command, options);
   addCpu(command, options);
@@ -196,7 +205,9 @@ Examples:
   rondoc run mixers/gla.rondo --in q=q.npy k=k.npy v=v.npy gk=gk.npy --grad o=do.npy --grad-out q=dq.npy gk=dgk.npy
 The last line of --time:
   time median_ms=12.31 min_ms=12.24 max_ms=12.90 runs=41 threads=1
-With --form=step it ends in the time for a token: token_us=5.123)");
+With --form=step it ends in the time for a token: token_us=5.123
+With --target=cuda the times are those of events on the device, and compile_ms is from text to loaded kernel:
+  time median_ms=0.1803 min_ms=0.1795 max_ms=0.1841 runs=100 compile_ms=812.4 device="NVIDIA H200")");
 }
 
 void addCompile(CLI::App &app, Options &options) {
@@ -205,6 +216,17 @@ void addCompile(CLI::App &app, Options &options) {
   command->add_option("-o,--output", options.output, "folder to write to, made when it does not exist")
       ->required()
       ->type_name("DIR");
+  command
+      ->add_option_function<std::string>(
+          "--target",
+          [&options](const std::string &target) {
+            options.withCpu = target != "cuda";
+            options.withCuda = target != "cpu";
+          },
+          "cpu: the kernels of the library are for the CPU (default); cuda: for an NVIDIA GPU (Hopper), forward only; "
+          "cpu,cuda: both, and the tensors of a call tell which")
+      ->check(CLI::IsMember({"cpu", "cuda", "cpu,cuda"}))
+      ->type_name("TARGET");
   addSizes(command, options, "every named size");
   addForm(command, options, /*hasStep=*/false);
   addCpu(command, options);
@@ -213,9 +235,14 @@ void addCompile(CLI::App &app, Options &options) {
 and OpenMP at run time, nothing else. The header describes the forward and the backward call; examples/c has whole
 programs, and train.c fits a sequence by gradient descent.
 
-Example:
+With --target=cuda the tensors of a call are on the GPU and it has a stream; the library needs the C library and, when it
+is called, the CUDA driver. It holds PTX and, where ptxas is found ($RONDO_PTXAS, PATH, $CUDA_HOME), what that makes of it.
+examples/python calls it with PyTorch's tensors.
+
+Examples:
   rondoc compile mixers/gated_delta_net.rondo -o build/gdn --size K=128 V=128
-  cc main.c -Ibuild/gdn build/gdn/libgated_delta_net.so -Wl,-rpath,$PWD/build/gdn)");
+  cc main.c -Ibuild/gdn build/gdn/libgated_delta_net.so -Wl,-rpath,$PWD/build/gdn
+  rondoc compile mixers/gated_delta_net.rondo -o build/gdn --target=cuda --size K=128 V=128 --dtype=bf16)");
 }
 
 void addExplain(CLI::App &app, Options &options) {
@@ -233,9 +260,11 @@ Example:
 void addEmit(CLI::App &app, Options &options) {
   CLI::App *command = app.add_subcommand("emit", "Print a mixer at one stage of the compiler");
   addSource(command, options);
-  command->add_option("--stage", options.stage, "rondo, chunk, linalg, llvm or asm")
+  command
+      ->add_option("--stage", options.stage,
+                   "rondo, chunk; linalg, llvm or asm for the CPU; tile, nvvm, ptx or cubin for the GPU")
       ->required()
-      ->check(CLI::IsMember({"rondo", "chunk", "linalg", "llvm", "asm"}))
+      ->check(CLI::IsMember({"rondo", "chunk", "linalg", "llvm", "asm", "tile", "nvvm", "ptx", "cubin"}))
       ->type_name("STAGE");
   addSizes(command, options, "every named size (not needed for --stage=rondo)");
   addForm(command, options);
@@ -247,14 +276,21 @@ void addEmit(CLI::App &app, Options &options) {
   linalg   the kernel on linalg operations
   llvm     LLVM IR
   asm      assembly for the CPU
+For the GPU, after chunk (none needs a GPU):
+  tile     what one thread block does, with explicit layouts
+  nvvm     the kernels in the llvm and nvvm dialects, and how they are launched
+  ptx      PTX for sm_90a
+  cubin    what ptxas makes of it; registers, spills and warnings of each kernel go to standard error
 
 Example:
-  rondoc emit --stage=chunk mixers/gla.rondo --size K=64 V=64)");
+  rondoc emit --stage=chunk mixers/gla.rondo --size K=64 V=64
+  rondoc emit --stage=cubin mixers/gla.rondo --size K=128 V=128 --dtype=bf16 -o gla.cubin)");
 }
 
 void addCheck(CLI::App &app, Options &options) {
   CLI::App *command = app.add_subcommand("check", "Compare the compiled mixer with its meaning");
   addSource(command, options);
+  addTarget(command, options, {"cpu", "cuda"}, "cpu: compiled (default); cuda: compiled for an NVIDIA GPU (Hopper)");
   addSizes(command, options, "a named size (default: 64)");
   command->add_option("--lengths", options.lengths, "sequence lengths (default: around multiples of the chunk)")
       ->delimiter(',')
@@ -267,7 +303,8 @@ void addCheck(CLI::App &app, Options &options) {
   addCpu(command, options);
   command
       ->add_option("--tolerance", options.tolerance,
-                   "largest relative error (default: 1e-5, or 1e-2 for bf16 and f16; gradients: 1e-4 and 2e-2)")
+                   "largest relative error (default: 1e-5, or 1e-2 for bf16 and f16; gradients: 1e-4 and 2e-2; with "
+                   "--target=cuda, bf16 and f16: 5e-3, or 1e-2 where one state is written from reads of another)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
   command->add_option("--threads", options.threads, "threads over batch and heads (default: all cores)")

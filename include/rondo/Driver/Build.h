@@ -28,6 +28,13 @@ struct BuildRequest {
 mlir::LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildRequest &request,
                           const Options &options, const CpuTarget &target, Stopwatch &stopwatch);
 
+/// How far to take a module for a GPU: tile operations, or a `gpu.module` in the `llvm` and `nvvm` dialects.
+enum class CudaStage { tile, nvvm };
+
+/// The same for the CUDA target. A module that has its `gpu.module` already is left as it is: kernels by hand.
+mlir::LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const BuildRequest &request,
+                              const Options &options, Stopwatch &stopwatch);
+
 /// The CPU that the options name. The error has been printed.
 std::optional<CpuTarget> getTarget(const Options &options);
 

@@ -11,7 +11,7 @@
 
 namespace rondo::driver {
 
-enum class Target { interpreter, cpu };
+enum class Target { interpreter, cpu, cuda };
 
 /// The options of every command; a command reads those that its help lists.
 struct Options {
@@ -56,6 +56,8 @@ struct Options {
   bool verbose = false;
 
   // The other commands.
+  /// `compile`: the kernels that the library has.
+  bool withCpu = true, withCuda = false;
   std::string stage;
   std::string output;
   bool json = false;

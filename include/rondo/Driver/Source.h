@@ -21,13 +21,15 @@ std::string suggestion(llvm::StringRef name, llvm::ArrayRef<llvm::StringRef> nam
 class Stopwatch {
 public:
   explicit Stopwatch(bool enabled) : enabled(enabled), last(now()) {}
-  /// Ends a stage.
-  void lap(llvm::StringRef stage);
+  /// Ends a stage; reading arrays and running are no part of compiling.
+  void lap(llvm::StringRef stage, bool isCompiling = true);
+  /// Milliseconds of all stages of compiling so far.
+  double getCompileTime() const { return compiling; }
 
 private:
   static double now();
   bool enabled;
-  double last;
+  double last, compiling = 0;
 };
 
 /// A parsed file. Errors in it have been printed, with their place.

@@ -88,8 +88,8 @@ struct KernelInfo {
   std::string block;
 };
 
-/// The kernels of a module, before or after the conversion to the LLVM dialect.
-std::vector<KernelInfo> readKernels(mlir::ModuleOp module);
+/// The kernels of a module (also a `gpu.module`), before or after the conversion to the LLVM dialect.
+std::vector<KernelInfo> readKernels(mlir::Operation *module);
 
 /// Milliseconds that each step took.
 struct CodegenTimes {
