@@ -362,6 +362,17 @@ void rondo_cuda_unload(rondo_cuda_module *module) {
 
 int rondo_cuda_device(const rondo_cuda_module *module) { return module->device; }
 const char *rondo_cuda_device_name(const rondo_cuda_module *module) { return module->name; }
+
+int rondo_cuda_serves(const rondo_cuda_module *module, int device) {
+  cu_handle current = NULL;
+  cu_device owner = -1;
+  if (module->device != device || cu.context_current(&current))
+    return 0;
+  if (current == module->context)
+    return 1;
+  return module->is_primary && (!current || (!cu.context_device(&owner) && owner != device));
+}
+
 int rondo_cuda_is_from_cubin(const rondo_cuda_module *module) { return module->from_cubin; }
 
 /*===---- Parameters --------------------------------------------------------------------------------------------===*/

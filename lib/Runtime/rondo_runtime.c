@@ -120,11 +120,48 @@ static rondo_status check_gradient(const rondo_signature *signature, const DLTen
   return RONDO_OK;
 }
 
+/* `in the memory of the CPU`, for messages. */
+static const char *name_device(DLDevice device, char text[48]) {
+  if (device.device_type == kDLCPU)
+    snprintf(text, 48, "in the memory of the CPU");
+  else if (device.device_type == kDLCUDA)
+    snprintf(text, 48, "on CUDA device %d", (int)device.device_id);
+  else
+    snprintf(text, 48, "on a device of type %d", (int)device.device_type);
+  return text;
+}
+
+rondo_status rondo_find_device(const rondo_signature *signature, const DLTensor *const *tensors, rondo_places places,
+                               DLDevice *device) {
+  static const char *const reasons[] = {"", "the function runs on the CPU only",
+                                        "the library was compiled with --target=cuda, without code for the CPU",
+                                        "the function runs on the CPU and on CUDA devices"};
+  const char *from = NULL; /* the operand that tells the device */
+  char text[48], other[48];
+  *device = (DLDevice){kDLCPU, 0};
+  rondo_error_text[0] = 0;
+  for (int i = 0; i < signature->count; ++i) {
+    const rondo_operand *operand = &signature->operands[i];
+    if (!tensors[i] || !tensors[i]->data)
+      continue;
+    DLDevice own = tensors[i]->device;
+    if (!from) {
+      int place = own.device_type == kDLCPU ? RONDO_ON_CPU : own.device_type == kDLCUDA ? RONDO_ON_CUDA : 0;
+      if (!(place & places))
+        return fail(RONDO_WRONG_DEVICE, signature, operand, "is %s; %s", name_device(own, text), reasons[places]);
+      *device = own;
+      from = operand->name;
+    } else if (own.device_type != device->device_type ||
+               (own.device_type != kDLCPU && own.device_id != device->device_id)) {
+      return fail(RONDO_WRONG_DEVICE, signature, operand, "is %s and '%s' %s", name_device(own, text), from,
+                  name_device(*device, other));
+    }
+  }
+  return RONDO_OK;
+}
+
 static rondo_status check_layout(const rondo_signature *signature, const rondo_operand *operand,
                                  const DLTensor *tensor) {
-  if (tensor->device.device_type != kDLCPU)
-    return fail(RONDO_WRONG_DEVICE, signature, operand, "is not in the memory of the CPU (device type %d)",
-                (int)tensor->device.device_type);
   if (memcmp(&tensor->dtype, &operand->dtype, sizeof(DLDataType)) != 0)
     return fail(RONDO_WRONG_DTYPE, signature, operand, "has type code %d with %d bits, not code %d with %d bits",
                 tensor->dtype.code, tensor->dtype.bits, operand->dtype.code, operand->dtype.bits);
@@ -223,6 +260,13 @@ static int64_t count_chunks(const rondo_signature *signature, int64_t tokens) {
 
 rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
                            rondo_descriptor *descriptors, rondo_masks *masks) {
+  DLDevice device;
+  rondo_status status = rondo_find_device(signature, tensors, RONDO_ON_CPU, &device);
+  return status ? status : rondo_describe(signature, tensors, check_nan, descriptors, masks);
+}
+
+rondo_status rondo_describe(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
+                            rondo_descriptor *descriptors, rondo_masks *masks) {
   extent extents[EXTENTS] = {{"B", 0, NULL}, {"T", 0, NULL}, {"H", 0, NULL}, {"chunks", 0, NULL}};
   rondo_error_text[0] = 0;
   *masks = (rondo_masks){0, 0};

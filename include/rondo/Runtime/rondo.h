@@ -15,7 +15,7 @@ typedef enum rondo_status {
   RONDO_WRONG_SHAPE = 3, /**< a size differs from the compiled one, or sizes disagree between tensors */
   RONDO_WRONG_DTYPE = 4,
   RONDO_WRONG_STRIDE = 5,  /**< the stride of the last dimension is not 1 */
-  RONDO_WRONG_DEVICE = 6,  /**< not in the memory of the CPU */
+  RONDO_WRONG_DEVICE = 6,  /**< on a device that the function is not for, or on several */
   RONDO_NOT_A_NUMBER = 7,  /**< NaN in an input, looked for only when asked */
   RONDO_OUT_OF_MEMORY = 8, /**< the workspace is too small, or there is no memory for one */
   /* Of mixers compiled for a GPU: */

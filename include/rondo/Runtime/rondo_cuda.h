@@ -96,6 +96,8 @@ void rondo_cuda_unload(rondo_cuda_module *module);
 /** The number of the device that a module is on, and its name; for messages. */
 int rondo_cuda_device(const rondo_cuda_module *module);
 const char *rondo_cuda_device_name(const rondo_cuda_module *module);
+/** Whether a load onto `device` in this thread would choose the device and the context that the module is in. */
+int rondo_cuda_serves(const rondo_cuda_module *module, int device);
 /** Whether the code came from the cubin; otherwise the driver compiled the PTX. */
 int rondo_cuda_is_from_cubin(const rondo_cuda_module *module);
 

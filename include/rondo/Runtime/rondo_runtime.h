@@ -77,10 +77,24 @@ typedef struct rondo_masks {
   int64_t final;   /**< bit s: the final value of state s is wanted, or its history */
 } rondo_masks;
 
+/** Devices that a function takes tensors of. */
+typedef enum rondo_places { RONDO_ON_CPU = 1, RONDO_ON_CUDA = 2, RONDO_ON_BOTH = 3 } rondo_places;
+
 /**
- * Checks every tensor against the signature and fills one descriptor each. On failure nothing has been computed, and
- * `rondo_error_message` says which tensor is wrong and how.
+ * Finds the device that the tensors are on. RONDO_WRONG_DEVICE when they are on several, or on one that is not among
+ * `places`; without a tensor it is the CPU.
  */
+rondo_status rondo_find_device(const rondo_signature *signature, const DLTensor *const *tensors, rondo_places places,
+                               DLDevice *device);
+
+/**
+ * Checks every tensor against the signature, but for its device, and fills one descriptor each. On failure nothing has
+ * been computed, and `rondo_error_message` says which tensor is wrong and how. NaN can be looked for on the CPU only.
+ */
+rondo_status rondo_describe(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
+                            rondo_descriptor *descriptors, rondo_masks *masks);
+
+/** Both, for a function on the CPU. */
 rondo_status rondo_prepare(const rondo_signature *signature, const DLTensor *const *tensors, int check_nan,
                            rondo_descriptor *descriptors, rondo_masks *masks);
 
