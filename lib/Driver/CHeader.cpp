@@ -22,9 +22,8 @@ CTensor CInterface::makeTensor(const Operand &operand, const Twine &field, Strin
   return tensor;
 }
 
-CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, int64_t chunk, int64_t scratch,
-                       const Options &options)
-    : signature(signature), sizes(sizes), chunk(chunk), scratch(scratch), source(sys::path::filename(options.file)) {
+CInterface::CInterface(const Signature &signature, const StringMap<int64_t> &sizes, const Options &options)
+    : signature(signature), sizes(sizes), source(sys::path::filename(options.file)) {
   auto add = [&](std::vector<CTensor> &tensors, const Operand &operand, const Twine &field, StringRef role) {
     tensors.push_back(makeTensor(operand, field, role, options));
   };
@@ -90,6 +89,22 @@ void CInterface::addSummary(const Signature &summary, ArrayRef<SummaryState> sta
     }
 }
 
+Error CInterface::addCuda(const rondo_cuda_program &program) {
+  const rondo_signature &kernel = *program.signature;
+  bool same = size_t(kernel.count) == tensors.size();
+  for (size_t i = 0; same && i < tensors.size(); ++i) {
+    const rondo_operand &operand = kernel.operands[i];
+    same = tensors[i].name == operand.name && ArrayRef(operand.sizes, operand.rank) == ArrayRef(tensors[i].sizes);
+  }
+  if (!same)
+    return createStringError("the GPU kernel's arrays are not those of mixer '" + signature.mixer + "'");
+  for (const rondo_cuda_kernel &kernel : ArrayRef(program.kernels, program.count))
+    for (const rondo_cuda_param &param : ArrayRef(kernel.params, kernel.count))
+      tensors[param.array].isMapped |= param.kind == RONDO_CUDA_MAP;
+  cuda = &program;
+  return Error::success();
+}
+
 static void printField(const CTensor &tensor, raw_ostream &os) {
   if (tensor.field.empty())
     return;
@@ -112,6 +127,8 @@ static void printField(const CTensor &tensor, raw_ostream &os) {
     os << ", or NULL: not wanted";
   if (role == "RONDO_FINAL_COTANGENT")
     os << ", or NULL: zero";
+  if (tensor.isMapped)
+    os << "; on CUDA address and strides are multiples of 16 bytes";
   os << " */\n";
 }
 
@@ -247,23 +264,50 @@ void printHeader(const CInterface &interface, raw_ostream &os) {
     os << " };\n\n";
   }
 
-  os << "/**\n * The tensors of one call. They are in the CPU's memory. Any strides are allowed; that of the last "
-        "dimension of a\n"
-     << " * vector or matrix is 1. B (batch), T (time) and H (heads) are the same in all of them, at least 1, and may "
-        "differ from\n"
+  bool onCpu = interface.onCpu, onCuda = interface.cuda;
+  os << "/**\n * The tensors of one call. They are "
+     << (onCuda ? onCpu ? "all in the CPU's memory, or all on one CUDA device of compute capability 9.0"
+                        : "on one CUDA device of compute capability 9.0"
+                : "in the CPU's memory")
+     << ". Any strides are allowed; that of the last dimension of a\n"
+     << " * vector or matrix is 1"
+     << (onCuda ? ", and on CUDA the rows of a matrix follow one another without a gap" : "")
+     << ". B (batch), T (time) and H (heads) are the same in all of them, at least 1, and may differ from\n"
      << " * call to call. Fill with zeros first: `" << mixer << "_args args = {0};`.\n */\n"
      << "typedef struct " << mixer << "_args {\n";
   for (const CTensor &tensor : interface.tensors)
     printField(tensor, os);
-  os << "  int32_t threads; /**< over batch entries and heads; 0: as many as OpenMP gives */\n"
-     << "  int32_t check_nan; /**< not 0: look for NaN in every input first */\n"
-     << "} " << mixer << "_args;\n\n"
+  if (onCpu)
+    os << "  int32_t threads; /**< over batch entries and heads; 0: as many as OpenMP gives"
+       << (onCuda ? "; not used on CUDA" : "") << " */\n"
+       << "  int32_t check_nan; /**< not 0: look for NaN in every input first" << (onCuda ? "; on the CPU only" : "")
+       << " */\n";
+  else
+    os << "  int32_t threads; /**< not used on CUDA */\n"
+       << "  int32_t check_nan; /**< 0: there is no looking for NaN on CUDA */\n";
+  if (onCuda)
+    os << "  void *stream; /**< on CUDA: a CUstream or cudaStream_t of the tensors' device; NULL: its default stream "
+          "*/\n";
+  os << "} " << mixer << "_args;\n\n"
      << "/** Runs the mixer over whole sequences. When the result is not RONDO_OK, nothing has been written and\n"
-     << " * `rondo_error_message` says why. Threads may call it at the same time. */\n"
+     << " * `rondo_error_message` says why. Threads may call it at the same time.";
+  if (onCuda)
+    os << "\n *\n * On CUDA it puts the kernel on the stream and returns; the tensors must stay until the stream has "
+          "passed it, and what\n * goes wrong on the device shows in a later call of the driver. The context is the "
+          "current one when it belongs to the\n * device (PyTorch's), else the device's primary one. The first call "
+          "there loads the code: call once before the capture of\n * a graph.";
+  os << " */\n"
      << "rondo_status " << mixer << "_forward(const " << mixer << "_args *args);\n\n";
-  printBackward(interface, os);
-  printStep(interface, os);
-  printSummary(interface, os);
+  if (onCuda)
+    os << (onCpu ? "/* What follows runs on the CPU only. */\n\n"
+                 : "/* No " + mixer +
+                       "_backward, _step or _summary: they run on the CPU only. Compile with "
+                       "--target=cpu,cuda for a library that\n * has them. */\n\n");
+  if (onCpu) {
+    printBackward(interface, os);
+    printStep(interface, os);
+    printSummary(interface, os);
+  }
   os << "#ifdef __cplusplus\n}\n#endif\n\n#endif /* " << guard << " */\n";
 }
 
@@ -293,16 +337,25 @@ static void printTable(const CInterface &interface, ArrayRef<CTensor> tensors, S
 static void printFunction(const CInterface &interface, ArrayRef<CTensor> tensors, StringRef name, StringRef kernel,
                           StringRef place, StringRef last, StringRef lastTypes, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
-  os << "void " << kernel << "(";
-  for (size_t i = 0; i < tensors.size(); ++i)
-    os << "rondo_descriptor *, ";
-  os << lastTypes << ");\n\n"
-     << "rondo_status " << mixer << "_" << name << "(const " << mixer << (name == "forward" ? "" : ("_" + name).str())
+  if (interface.onCpu) {
+    os << "void " << kernel << "(";
+    for (size_t i = 0; i < tensors.size(); ++i)
+      os << "rondo_descriptor *, ";
+    os << lastTypes << ");\n\n";
+  }
+  os << "rondo_status " << mixer << "_" << name << "(const " << mixer << (name == "forward" ? "" : ("_" + name).str())
      << "_args *args) {\n  const DLTensor *tensors[] = {";
   interleaveComma(tensors, os,
                   [&](const CTensor &tensor) { os << (tensor.field.empty() ? "NULL" : "args->" + tensor.field); });
-  os << "};\n  rondo_descriptor d[" << tensors.size() << "];\n  rondo_masks masks;\n"
-     << "  rondo_status status = rondo_prepare(&" << name << "_signature, tensors, args->check_nan, d, &masks);\n"
+  os << "};\n  rondo_descriptor d[" << tensors.size() << "];\n";
+  if (name == "forward" && interface.cuda)
+    printCudaCall(interface, os);
+  if (!interface.onCpu) {
+    os << "}\n";
+    return;
+  }
+  os << "  rondo_masks masks;\n  rondo_status status = rondo_prepare(&" << name
+     << "_signature, tensors, args->check_nan, d, &masks);\n"
      << place << "  if (status == RONDO_OK)\n    " << kernel << "(";
   for (size_t i = 0; i < tensors.size(); ++i)
     os << "&d[" << i << "], ";
@@ -361,10 +414,15 @@ static void printSummaryWrapper(const CInterface &interface, raw_ostream &os) {
 
 void printWrapper(const CInterface &interface, raw_ostream &os) {
   const std::string &mixer = interface.signature.mixer;
-  os << "#include \"rondo_runtime.h\"\n#include \"" << mixer << ".h\"\n#include <math.h>\n#include <stdlib.h>\n\n";
+  os << "#include \"" << (interface.cuda ? "rondo_cuda_call.h" : "rondo_runtime.h") << "\"\n#include \"" << mixer
+     << ".h\"\n#include <math.h>\n#include <stdlib.h>\n\n";
   constexpr StringLiteral kLast = "masks.initial, masks.final, args->threads", kTypes = "int64_t, int64_t, int64_t";
   printTable(interface, interface.tensors, "forward", 0, os);
+  if (interface.cuda)
+    printCudaProgram(interface, os);
   printFunction(interface, interface.tensors, "forward", "_mlir_ciface_" + mixer + "_kernel", "", kLast, kTypes, os);
+  if (!interface.onCpu)
+    return;
   os << "  return status;\n}\n\n";
 
   printTable(interface, interface.backwardTensors, "backward", interface.chunk, os);

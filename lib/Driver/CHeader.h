@@ -4,6 +4,7 @@
 #define RONDO_LIB_DRIVER_CHEADER_H
 
 #include "rondo/Driver/Shards.h"
+#include "rondo/Runtime/rondo_cuda.h"
 #include "rondo/Support/Npy.h"
 
 namespace rondo::driver {
@@ -22,6 +23,8 @@ struct CTensor {
   std::string note = {};
   /// Starts as the identity matrix.
   bool identity = false;
+  /// A tensor map describes it to the GPU.
+  bool isMapped = false;
 };
 
 /// What the generated C files are about.
@@ -30,9 +33,9 @@ struct CInterface {
   const llvm::StringMap<int64_t> &sizes;
   std::vector<CTensor> tensors, backwardTensors, stepTensors;
   /// Tokens between two saved states of the backward kernel.
-  int64_t chunk;
+  int64_t chunk = 0;
   /// Bytes a thread that the step kernel needs of its caller's scratch.
-  int64_t scratch;
+  int64_t scratch = 0;
   /// The path of the source, for the comment at the top.
   std::string source;
 
@@ -42,10 +45,17 @@ struct CInterface {
   /// Why there is no summary.
   std::string noSummary;
 
-  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, int64_t chunk, int64_t scratch,
-             const Options &options);
+  /// Which kernels the library has. For a GPU: how they are launched, and the files with their code. The program and
+  /// the files must outlive the interface; there may be no cubin.
+  bool onCpu = true;
+  const rondo_cuda_program *cuda = nullptr;
+  std::string ptxFile, cubinFile;
+
+  CInterface(const Signature &signature, const llvm::StringMap<int64_t> &sizes, const Options &options);
   /// `summary` and `states` must outlive the interface.
   void addSummary(const Signature &summary, llvm::ArrayRef<SummaryState> states, const Options &options);
+  /// Fails with a message when the program's arrays are not those of the interface.
+  llvm::Error addCuda(const rondo_cuda_program &program);
 
 private:
   CTensor makeTensor(const Operand &operand, const llvm::Twine &field, llvm::StringRef role, const Options &options);
@@ -55,6 +65,11 @@ private:
 void printHeader(const CInterface &interface, llvm::raw_ostream &os);
 /// The functions of that header: tables for the runtime, and the calls of the kernels.
 void printWrapper(const CInterface &interface, llvm::raw_ostream &os);
+
+/// Parts of the wrapper. The code of the kernels and how they are launched: `forward_cuda`, a `rondo_cuda_function`.
+void printCudaProgram(const CInterface &interface, llvm::raw_ostream &os);
+/// Statements that return when the tensors are on a GPU, or on no device that the library is for.
+void printCudaCall(const CInterface &interface, llvm::raw_ostream &os);
 
 } // namespace rondo::driver
 
