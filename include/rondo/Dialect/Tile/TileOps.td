@@ -282,18 +282,18 @@ def Tile_LoadParameterOp : Tile_Op<"load_parameter", [Pure]> {
 def Tile_LoadStateOp : Tile_Op<"load_state"> {
   let summary = "a state before the first token";
   let description = [{
-    A matrix state S[K, V] as the fragment of its transpose: element (r, c) is S[c, offset + r]. A vector state n[K] as row 0 of a
+    A matrix state S[K, V] as the fragment of its transpose: element (r, c) is S[c, offset + r]; with `rows` S[offset + r, c]. A vector state n[K] as row 0 of a
     fragment, other rows 0. A scalar state as f32. Where the array is absent: `init`; beyond its sizes: 0.
   }];
-  let arguments = (ins StrAttr:$state, F32Attr:$init, Optional<Index>:$offset);
+  let arguments = (ins StrAttr:$state, F32Attr:$init, Optional<Index>:$offset, UnitAttr:$rows);
   let results = (outs AnyType:$result);
-  let assemblyFormat = "$state `init` $init (`at` $offset^)? attr-dict `:` type($result)";
+  let assemblyFormat = "(`rows` $rows^)? $state `init` $init (`at` $offset^)? attr-dict `:` type($result)";
 }
 
 def Tile_StoreStateOp : Tile_Op<"store_state"> {
   let summary = "a state after the last token; nothing where the array is absent";
-  let arguments = (ins AnyType:$value, StrAttr:$state, Optional<Index>:$offset);
-  let assemblyFormat = "$value `to` $state (`at` $offset^)? attr-dict `:` type($value)";
+  let arguments = (ins AnyType:$value, StrAttr:$state, Optional<Index>:$offset, UnitAttr:$rows);
+  let assemblyFormat = "(`rows` $rows^)? $value `to` $state (`at` $offset^)? attr-dict `:` type($value)";
 }
 
 //===----------------------------------------------------------------------===//
