@@ -146,9 +146,9 @@ def isolated(seconds, function, *arguments):
     except EOFError:
         process.join()
         result = {"failed": f"ended with {process.exitcode}"}
-    if process.is_alive():
+    if "failed" not in result:
         process.join(5)
-        process.kill()
+    process.kill()
     process.join()
     return result
 
