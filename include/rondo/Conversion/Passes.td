@@ -260,6 +260,154 @@ def RondoLowerSolve : Pass<"rondo-lower-solve", "::mlir::func::FuncOp"> {
                            "::mlir::tensor::TensorDialect"];
 }
 
+def RondoLowerTiles : Pass<"rondo-lower-tiles", "::mlir::ModuleOp"> {
+  let summary = "Turn tile kernels into the code of their threads";
+  let description = [{
+    A `tile.kernel` becomes an `llvm.func` with `nvvm.kernel` in `gpu.module @cuda`. A value with a layout becomes the scalars
+    that one thread holds; each operation the instructions of one thread.
+
+    * Shared memory: swizzled tiles at multiples of 1024 bytes, plain buffers, then two mbarriers (full, empty) for each slot of each
+      channel. A full barrier counts one arrival of each warp that commits and one of each copy that fetches, an empty one those of the
+      warps that release.
+    * Roles of whole warpgroups come first. Where `registers` are given, the warpgroups share what the kernel was launched with by
+      `setmaxnreg`. Each copy of a role has a hardware barrier of its own.
+    * Products of four warps are wgmma and run beside the program. A wait stands before the first other use of a result, and before
+      `tile.release`, `tile.sync`, and the beginning and end of loops and branches; a product that accumulates onto one in flight does not wait.
+      Products of fewer warps are mma.sync.
+    * Parameters of the kernel (pointers, strides, heads, sizes, tensor maps) are made as operations need them; `rondo.launch` lists them.
+
+    ```mlir
+    tile.kernel @m_kernel attributes {arrays = [...], chunk = 64 : i64} {
+      %b = tile.alloc : !tile.shared<ring 2x64x64xbf16>
+      %c = tile.make_channel : !tile.channel<2>
+      tile.role "load" warps 1 { ... tile.fetch %c[%t] ["q"] to %slot at %zero : ... }
+      tile.role "state" warps 4 attributes {copies = 2 : i64} { ... %o = tile.mma %s, %q : ... }
+    }
+    ```
+    ==>
+    ```mlir
+    gpu.module @cuda {
+      llvm.func @m_kernel(%q: !llvm.ptr {llvm.byval = ..., nvvm.grid_constant}, %T: i64, ...) attributes {nvvm.kernel, rondo.launch = {...}} {
+        ... nvvm.mbarrier.init ... nvvm.barrier0 ... scf.if %state { ... } else { ... }
+    ```
+
+    Fails where shared memory (232448 bytes), hardware barriers (15), threads (1024) or registers do not suffice, on a layout that does
+    not fit its role, and on an operation that has no instructions, at that operation.
+
+    Numerics: f32 products and sums may be contracted to multiply-adds; exp is 2^(x log2 e) by the GPU's own function (exp(0) = 1 and
+    exp(-inf) = 0 are exact), quotients and reciprocal square roots are within 2 units in the last place. Other functions as
+    `rondo-approximate-math` has them.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::math::MathDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
+}
+
+def RondoMapToThreads : Pass<"rondo-map-to-threads", "::mlir::func::FuncOp"> {
+  let summary = "Turn a kernel on buffers into the program of one GPU thread";
+  let description = [{
+    The items of the kernel's parallel loop (a head, or a column block of one) go to thread blocks, and everything inside to
+    the `threads` threads of a block. Every structured operation becomes loops: iteration number i of its parallel loops, the
+    result's innermost dimension running fastest, belongs to thread i mod `threads`; reduction loops run inside a thread. Sums
+    with enough results take up to 4 x 4 of them a thread, so that an element once loaded serves several products; a fill
+    before a sum becomes its beginning. Loops of the kernel whose iterations are independent (rows that are loaded or stored)
+    are spread along with the operation inside. All other control flow is the same for all threads; single elements are
+    stored by thread 0. Prefetches disappear.
+
+    A barrier stands before an operation that touches an element which another thread may have touched since the last barrier,
+    in this iteration of the loops around it or an earlier one. Accesses are compared by their places in the arena: different
+    buffers, different rows and different iterations of a loop over rows do not meet; and no barrier is needed where both
+    operations run over the same iterations in the same order, for then the same thread touches the same element.
+
+    ```mlir
+    omp.parallel { %arena = memref.alloc() : memref<256xi8> ... omp.loop_nest (%item) ... {
+      linalg.generic {exp} ins(%a : memref<64xf32>) outs(%b : memref<64xf32>)
+    ```
+    ==>
+    ```mlir
+    %arena = memref.alloc() : memref<64xf32>
+    scf.for %item = %block_id to %items step %blocks {
+      gpu.barrier
+      %mine = arith.cmpi ult, %thread, %c64_i32 : i32
+      scf.if %mine {
+        %x = memref.load %arena[%i] ... memref.store %e, %arena[%j]
+    ```
+
+    What remains is scf, loads and stores of elements of the arena and of the arguments, arith, math and the `gpu`
+    identifiers. `rondo-threads-to-nvvm` makes a GPU kernel of it, `rondo-threads-to-openmp` runs it on a CPU. Places in the
+    arena are computed with 32 bits, those in arguments with 64.
+
+    Refuses buffers that it cannot follow to the arena or an argument, scratch that is not f32, and operations that are neither
+    structured, nor control flow, nor free of effects ("has no form for the threads of a GPU").
+
+    Numerics: sums keep their order; products inside them are contracted to multiply-adds.
+  }];
+  let options = [Option<"threads", "threads", "int64_t", "256", "threads of a block">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::math::MathDialect",
+                           "::mlir::memref::MemRefDialect", "::mlir::scf::SCFDialect"];
+}
+
+def RondoThreadsToNVVM : Pass<"rondo-threads-to-nvvm", "::mlir::ModuleOp"> {
+  let summary = "Turn the program of one thread into a GPU kernel";
+  let description = [{
+    A function that `rondo-map-to-threads` has written becomes an `llvm.func` with `nvvm.kernel` in `gpu.module @cuda`. Arrays
+    become pointers and strides; the arena becomes dynamic shared memory if it has at most `most-shared` bytes, else a part of a
+    workspace in global memory for each block, of which there are then at most `most-blocks`. The attribute `rondo.launch`
+    tells the host what to pass:
+
+        threads, shared (bytes), blocks (for each batch entry and head), maxBlocks (0: no limit), workspace (bytes a block),
+        params: kind = pointer | stride | heads | size | workspace, with array and dim
+
+    States are two arrays, `S.initial` and `S.final`, whose pointers are null where the caller has none.
+
+    ```mlir
+    func.func @m_kernel(%q: memref<?x?x?x?xf32, strided<[?, ?, ?, 1], offset: ?>>, ...) { ... gpu.barrier ... }
+    ```
+    ==>
+    ```mlir
+    gpu.module @cuda {
+      llvm.func @m_kernel(%q: !llvm.ptr, %q_B: i64, %q_T: i64, %q_H: i64, ...) attributes {nvvm.kernel, rondo.launch = {...}} {
+        ... nvvm.barrier0 ...
+    ```
+
+    With a size in column blocks (`rondo.block`), `blocks` of them make the whole. Values of a token with two dimensions, parameters and
+    states are contiguous after their leading dimensions.
+
+    Refuses kernels that are not forward kernels ("has no launch on a GPU").
+
+    Numerics: exp is 2^(x log2 e) by the GPU's own function, to a few units in the last place of its argument; exp(0) = 1 and
+    exp(-inf) = 0 are exact. Other functions as `rondo-approximate-math` has them.
+  }];
+  let options = [Option<"blocks", "blocks", "int64_t", "1", "column blocks of a head">,
+                 Option<"mostShared", "most-shared", "int64_t", "204800", "bytes of scratch that shared memory may hold">,
+                 Option<"mostBlocks", "most-blocks", "int64_t", "264", "thread blocks when scratch is in global memory">];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::NVVM::NVVMDialect", "::mlir::cf::ControlFlowDialect"];
+}
+
+def RondoThreadsToOpenMP : Pass<"rondo-threads-to-openmp", "::mlir::ModuleOp"> {
+  let summary = "Run the program of one GPU thread on a CPU, to test it";
+  let description = [{
+    The threads of a block become the threads of an OpenMP team, a barrier of the block one of the team; one block does all
+    items. The function keeps its arguments, so that it can be called like a CPU kernel: what `rondo-map-to-threads` has made is
+    tested without a GPU.
+
+    ```mlir
+    %t = gpu.thread_id x
+    gpu.barrier
+    ```
+    ==>
+    ```mlir
+    omp.parallel num_threads(%n : i32) {
+      %t = call @omp_get_thread_num() : () -> i32
+      omp.barrier
+    ```
+
+    Numerics: exact.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::func::FuncDialect", "::mlir::memref::MemRefDialect",
+                           "::mlir::omp::OpenMPDialect"];
+}
+
 def RondoOutlineOperations : Pass<"rondo-outline-operations", "::mlir::ModuleOp"> {
   let summary = "Move large structured operations into functions that equal ones share";
   let description = [{
@@ -315,6 +463,39 @@ def RondoPlanScratch : Pass<"rondo-plan-scratch", "::mlir::func::FuncOp"> {
     Numerics: exact.
   }];
   let dependentDialects = ["::mlir::memref::MemRefDialect"];
+}
+
+def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
+  let summary = "Turn chunk bodies into kernels of tiles, one role for each kind of work";
+  let description = [{
+    A thread block works on one (batch entry, head). The values of the chunk body are dealt out to roles by what they depend on:
+
+    * *load*: TMA brings the token arrays, some chunks ahead;
+    * *gates*: numbers of the tokens (decays, their running products, scalar states), in the lanes of a warp;
+    * *products*: matrices [C, C] that depend on no state (Gram matrices, their masks and decays, triangular inverses), ahead of the states;
+    * *state*: for a matrix state S everything that depends on it. Nothing is ever summed over one of its axes, the free axis: this axis runs
+      along the rows of fragments, S^T stays in registers, and each product
+
+          X^T = S^T k^T     U^T = R^T A^T     O^T += U^T P^T     S^T += U^T k
+
+      has a fragment on the left (the rounded result of the one before: no data moves) and on the right a tile;
+    * *vectors*: vector states, the same in 16 rows of which the first counts.
+
+    Values are made where they are asked for, from the results backwards; what crosses roles goes through rings in shared memory with a
+    channel each. `chunk.solve` becomes a product with the inverse, which the *products* role makes. Columns of the free axis are split over warpgroups, and over thread blocks
+    when there are many. Rows after the last token read 0; where that does not give the value that `chunk.keep_rows` asks for, the last chunk is masked.
+
+    A body that has a value of another kind (no matrix state, several, decays by channel, matrices a token, sizes above 256, f32 arrays) is left as it is with a remark, or is an error
+    with `required`: the CUDA-core path takes it.
+
+    Numerics: narrows operands of products to the arrays' 16-bit type, once each, accumulates in f32; states, decays and vectors are f32. Reassociates.
+  }];
+  let options = [
+    Option<"dtype", "dtype", "std::string", "\"bf16\"", "element type of token arguments and outputs: bf16 or f16">,
+    ListOption<"dtypes", "dtypes", "std::string", "NAME=TYPE for single arguments and outputs">,
+    Option<"required", "required", "bool", "false", "a body that does not fit is an error">
+  ];
+  let dependentDialects = ["::rondo::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
 }
 
 def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {

@@ -122,6 +122,8 @@ mlir::LogicalResult lower(InverseOp op, Lowering &l);
 // LowerGram.cpp
 mlir::LogicalResult lower(DecayedFactorsOp op, Lowering &l);
 mlir::LogicalResult lower(DecayedGramOp op, Lowering &l);
+/// `tile.store` of a `#tile.gram` value, to f32 or rounded to a swizzled tile: zeros above the diagonal.
+mlir::LogicalResult lowerGramStore(StoreOp op, Lowering &l);
 
 } // namespace rondo::tile
 

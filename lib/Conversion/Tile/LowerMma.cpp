@@ -1,0 +1,239 @@
+//===- LowerMma.cpp - Products on the tensor cores -------------------------------------------------------------===//
+//
+// Roles of whole warpgroups use wgmma. It runs beside the program and takes registers that must not be touched until it
+// is waited for. So the lowering keeps the list of products in flight: the scalars of a result exist for other
+// instructions only as results of the wait, which is inline assembly that takes them in and gives them out; no compiler
+// can move a use above it. Likewise operands in registers go through the fence before.
+//
+// Roles of fewer warps use mma.sync, each warp its own 16 rows.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+
+#include "Kernel.h"
+
+#include "llvm/ADT/StringExtras.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::tile;
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Products in flight
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// An instruction between accesses to `scalars` before and after.
+static Scalars passThrough(RoleLowering &l, StringRef text, ArrayRef<Value> scalars) {
+  SmallVector<std::string> constraints;
+  SmallVector<Type> types;
+  for (Value scalar : scalars) {
+    constraints.push_back(scalar.getType().isF32() ? "=f" : "=r");
+    types.push_back(scalar.getType());
+  }
+  for (size_t i = 0; i < scalars.size(); ++i)
+    constraints.push_back(std::to_string(i));
+  constraints.push_back("~{memory}");
+  return l.inlineAsm(text, llvm::join(constraints, ","), scalars, types);
+}
+
+void RoleLowering::addInFlight(Value result, Value onto) {
+  for (Value &value : inFlight)
+    if (onto && value == onto)
+      value = Value();
+  inFlight.push_back(result);
+}
+
+void RoleLowering::waitFor(Value value) {
+  auto *found = llvm::find(inFlight, value);
+  if (found == inFlight.end())
+    return;
+  // Groups end in the order in which they began.
+  size_t done = found - inFlight.begin() + 1, left = inFlight.size() - done;
+  SmallVector<Value> results, scalars;
+  for (Value result : ArrayRef(inFlight).take_front(done))
+    if (result) {
+      results.push_back(result);
+      llvm::append_range(scalars, get(result));
+    }
+  Scalars waited = passThrough(*this, "wgmma.wait_group.sync.aligned " + std::to_string(left) + ";", scalars);
+  ArrayRef<Value> rest = waited;
+  for (Value result : results) {
+    size_t count = get(result).size();
+    set(result, Scalars(rest.take_front(count)));
+    rest = rest.drop_front(count);
+  }
+  inFlight.erase(inFlight.begin(), inFlight.begin() + done);
+  fenced.clear();
+}
+
+void RoleLowering::waitForAll() {
+  if (!inFlight.empty())
+    waitFor(inFlight.back());
+  fenced.clear();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// wgmma
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// A descriptor of a swizzled tile as an operand of wgmma. Both kinds go from eight rows to the next by 1024 bytes.
+/// Rows along the summed dimension (transposed): 64 columns are one after the other, and then comes the next block of
+/// columns.
+static Value makeDescriptor(RoleLowering &l, Value address, SharedType type, bool transposed) {
+  int64_t blockBytes = type.getSlotShape()[0] * 128;
+  uint64_t leading = transposed ? blockBytes / 16 : 1, stride = 1024 / 16, swizzle128 = 1;
+  uint64_t constant = leading << 16 | stride << 32 | swizzle128 << 62;
+  Value start = l.shr(LLVM::PtrToIntOp::create(l.b, l.b.getI32Type(), address), 4);
+  return arith::AddIOp::create(l.b, arith::ExtUIOp::create(l.b, l.b.getI64Type(), start), l.i64(constant));
+}
+
+/// The descriptor of step k (16 along the summed dimension).
+static Value stepDescriptor(RoleLowering &l, Value descriptor, SharedType type, bool transposed, int64_t k) {
+  int64_t blockBytes = type.getSlotShape()[0] * 128;
+  int64_t bytes = transposed ? k * 16 * 128 : k / 4 * blockBytes + k % 4 * 32;
+  return bytes == 0 ? descriptor : l.add(descriptor, l.i64(bytes / 16));
+}
+
+static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
+  auto result = cast<RankedTensorType>(op.getResult().getType());
+  SharedType rhs = op.getRhs().getType();
+  auto lhsShared = dyn_cast<SharedType>(op.getLhs().getType());
+  int64_t n = result.getShape()[1], k = op.getTransposed() ? rhs.getShape()[0] : rhs.getShape()[1];
+  if (n > 256)
+    return op.emitOpError("has ") << n << " columns; one product has at most 256: split it";
+  if (k % 16)
+    return op.emitOpError("sums over ") << k << " terms, which are not sixteens";
+
+  // An accumulator still in flight needs no wait if this product takes its registers over.
+  Value accumulator = op.getAccumulator();
+  bool continues = accumulator && l.isInFlight(accumulator) && accumulator.hasOneUse();
+  if (accumulator && !continues)
+    l.waitFor(accumulator);
+
+  Scalars operands, sums;
+  if (accumulator)
+    llvm::append_range(sums, l.get(accumulator));
+  SmallVector<Value> touched;
+  bool tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
+  if (tiesLhs)
+    llvm::append_range(touched, l.get(op.getLhs()));
+  if (accumulator && !continues)
+    llvm::append_range(touched, sums);
+  if (!touched.empty() || !l.anyInFlight()) {
+    Scalars ready = passThrough(l, "wgmma.fence.sync.aligned;", touched);
+    ArrayRef<Value> rest = ready;
+    if (tiesLhs) {
+      size_t count = l.get(op.getLhs()).size();
+      l.set(op.getLhs(), Scalars(rest.take_front(count)));
+      l.fenced.insert(op.getLhs());
+      rest = rest.drop_front(count);
+    }
+    if (accumulator && !continues)
+      sums.assign(rest.begin(), rest.end());
+  }
+  if (!lhsShared)
+    llvm::append_range(operands, l.get(op.getLhs()));
+
+  Value lhsDescriptor;
+  if (lhsShared) {
+    Value address = l.getAddress(op.getLhs());
+    if (l.warps > 4)
+      address = l.gep(address, l.mul(l.shr(l.warp, 2), 64 * 128));
+    lhsDescriptor = makeDescriptor(l, address, lhsShared, /*transposed=*/false);
+  }
+  Value rhsDescriptor = makeDescriptor(l, l.getAddress(op.getRhs()), rhs, op.getTransposed());
+  StringRef type = rhs.getElementType().isBF16() ? "bf16" : "f16";
+  int64_t perThread = n / 2;
+  SmallVector<Type> types(perThread, l.b.getF32Type());
+  for (int64_t step = 0; step < k / 16; ++step) {
+    SmallVector<Value> inputs(sums);
+    SmallVector<std::string> constraints(perThread, "=f"), outputs;
+    for (int64_t i = 0; i < perThread; ++i)
+      outputs.push_back("$" + std::to_string(i));
+    for (size_t i = 0; i < sums.size(); ++i)
+      constraints.push_back(std::to_string(i));
+    int64_t next = perThread + sums.size();
+    std::string left;
+    if (lhsShared) {
+      inputs.push_back(stepDescriptor(l, lhsDescriptor, lhsShared, /*transposed=*/false, step));
+      constraints.push_back("l");
+      left = "$" + std::to_string(next++);
+    } else {
+      SmallVector<std::string> names;
+      for (int64_t i = 0; i < 4; ++i) {
+        inputs.push_back(operands[4 * step + i]);
+        constraints.push_back("r");
+        names.push_back("$" + std::to_string(next++));
+      }
+      left = "{" + llvm::join(names, ",") + "}";
+    }
+    inputs.push_back(stepDescriptor(l, rhsDescriptor, rhs, op.getTransposed(), step));
+    constraints.push_back("l");
+    constraints.push_back("~{memory}");
+    std::string text;
+    llvm::raw_string_ostream os(text);
+    os << "{ .reg .pred p; setp.ne.b32 p, " << (sums.empty() ? 0 : 1) << ", 0; wgmma.mma_async.sync.aligned.m64n" << n
+       << "k16.f32." << type << "." << type << " {" << llvm::join(outputs, ",") << "}, " << left << ", $" << next
+       << ", p, 1, 1" << (lhsShared ? ", 0" : "") << ", " << (op.getTransposed() ? 1 : 0) << "; }";
+    sums = l.inlineAsm(text, llvm::join(constraints, ","), inputs, types);
+  }
+  NVVM::WgmmaGroupSyncAlignedOp::create(l.b);
+  l.set(op.getResult(), std::move(sums));
+  l.addInFlight(op.getResult(), continues ? accumulator : Value());
+  return success();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// mma.sync
+//===----------------------------------------------------------------------------------------------------------------===//
+
+static LogicalResult lowerWarps(MmaOp op, RoleLowering &l) {
+  auto result = cast<RankedTensorType>(op.getResult().getType());
+  SharedType rhs = op.getRhs().getType();
+  auto lhsShared = dyn_cast<SharedType>(op.getLhs().getType());
+  int64_t n = result.getShape()[1], k = op.getTransposed() ? rhs.getShape()[0] : rhs.getShape()[1];
+  if (n % 16 || k % 16)
+    return op.emitOpError("has sizes that are not sixteens");
+
+  Value matrix = l.shr(l.lane, 3), inMatrix = l.bitAnd(l.lane, 7);
+  Value low = l.bitAnd(matrix, 1), high = l.shr(matrix, 1);
+  Value lhsAddress = lhsShared ? l.getAddress(op.getLhs()) : Value(), rhsAddress = l.getAddress(op.getRhs());
+  Value lhsRow = l.add(l.add(l.shl(l.warp, 4), l.shl(low, 3)), inMatrix);
+  // Two matrices along the summed dimension for each eight columns of the result: register pairs of B.
+  Value rhsRow = l.add(l.shl(op.getTransposed() ? low : high, 3), inMatrix);
+  Value rhsUnit = op.getTransposed() ? high : low;
+
+  SmallVector<Scalars> sums(n / 8);
+  if (op.getAccumulator())
+    for (int64_t i = 0; i < n / 8; ++i)
+      sums[i] = Scalars(l.get(op.getAccumulator()).slice(4 * i, 4));
+  for (int64_t step = 0; step < k / 16; ++step) {
+    Scalars lhs;
+    if (lhsShared)
+      lhs = l.ldmatrix(l.matrixAddress(lhsAddress, lhsShared, lhsRow, 2 * step, high), /*transposed=*/false);
+    else
+      lhs = Scalars(l.get(op.getLhs()).slice(4 * step, 4));
+    for (int64_t pair = 0; pair < n / 16; ++pair) {
+      int64_t row = 16 * (op.getTransposed() ? step : pair), unit = 2 * (op.getTransposed() ? pair : step);
+      Value address = l.gep(l.matrixAddress(rhsAddress, rhs, rhsRow, unit, rhsUnit), row * 128);
+      Scalars registers = l.ldmatrix(address, op.getTransposed());
+      for (int64_t half = 0; half < 2; ++half) {
+        Scalars &sum = sums[2 * pair + half];
+        sum = l.mmaSync(lhs, ArrayRef(registers).slice(2 * half, 2), sum, rhs.getElementType());
+      }
+    }
+  }
+  Scalars flat;
+  for (const Scalars &sum : sums)
+    llvm::append_range(flat, sum);
+  l.set(op.getResult(), std::move(flat));
+  return success();
+}
+
+LogicalResult rondo::tile::lower(MmaOp op, RoleLowering &l) {
+  Type left = getElementTypeOrSelf(op.getLhs().getType());
+  if (auto shared = dyn_cast<SharedType>(op.getLhs().getType()))
+    left = shared.getElementType();
+  if (left != op.getRhs().getType().getElementType() || !op.getRhs().getType().isSwizzled())
+    return op.emitOpError("multiplies 16-bit operands of one type");
+  return l.warps % 4 == 0 ? lowerWarpgroup(op, l) : lowerWarps(op, l);
+}

@@ -1,0 +1,274 @@
+//===- LowerTransfer.cpp - Between registers and shared memory, and between layouts ----------------------------===//
+
+#include "Kernel.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::tile;
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Positions
+//===----------------------------------------------------------------------------------------------------------------===//
+
+Scalars RoleLowering::indices(RankedTensorType type, int64_t dimension) {
+  Scalars result;
+  int64_t count = getScalarsPerThread(type) * (isPacked(type) ? 2 : 1);
+  auto rowOf = [&](int64_t half) { return add(add(shl(warp, 4), quad), 8 * half); };
+  auto columnOf = [&](int64_t n, int64_t c) { return add(shl(inQuad, 1), 8 * n + c); };
+  for (int64_t i = 0; i < count; ++i) {
+    Value index =
+        llvm::TypeSwitch<Attribute, Value>(type.getEncoding())
+            .Case([&](FragmentAttr) { return dimension == 0 ? rowOf(i / 2 % 2) : columnOf(i / 4, i % 2); })
+            .Case([&](ColumnsAttr) { return columnOf(i / 2, i % 2); })
+            .Case([&](RowsAttr) { return rowOf(i); })
+            .Case([&](LanesAttr) { return add(mul(lane, count), i); })
+            .Case([&](OctetsAttr) { return dimension == 0 ? add(shl(warp, 3), i / 2) : add(shl(lane, 1), i % 2); })
+            .Default([](Attribute) { return Value(); });
+    if (!index)
+      return {};
+    result.push_back(index);
+  }
+  return result;
+}
+
+Value RoleLowering::matrixAddress(Value buffer, SharedType type, Value row, int64_t unit, Value bit) {
+  int64_t rows = type.getSlotShape()[0];
+  Value inRow = bitXor(add(bit, unit % 8), bitAnd(lane, 7));
+  Value address = gep(buffer, add(shl(row, 7), shl(inRow, 4)));
+  return gep(address, unit / 8 * rows * 128);
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Tiles
+//===----------------------------------------------------------------------------------------------------------------===//
+
+namespace {
+/// The addresses of the four 8x8 matrices, one register each, of 16 columns of a fragment: rows 16w .. 16w+15 of this
+/// warp, columns 16k .. 16k+15; in register order: rows 0-7 and 8-15 of the left eight columns, then of the right.
+class FragmentAddresses {
+public:
+  FragmentAddresses(RoleLowering &l, Value buffer, SharedType type, bool transposed)
+      : l(l), buffer(buffer), type(type), transposed(transposed) {
+    Value matrix = l.shr(l.lane, 3), inMatrix = l.bitAnd(l.lane, 7);
+    down = l.bitAnd(matrix, 1);
+    right = l.shr(matrix, 1);
+    if (!transposed) {
+      row = l.add(l.add(l.shl(l.warp, 4), l.shl(down, 3)), inMatrix);
+      return;
+    }
+    // Rows of the fragment are columns of the tile: 64 of them, four warps, in each block.
+    int64_t rows = type.getSlotShape()[0];
+    Value unit = l.add(l.shl(l.bitAnd(l.warp, 3), 1), down);
+    Value inBlock = l.add(l.shl(l.add(l.shl(right, 3), inMatrix), 7), l.shl(l.bitXor(unit, inMatrix), 4));
+    first = l.gep(buffer, inBlock);
+    if (type.getSlotShape()[1] > 64)
+      first = l.gep(first, l.mul(l.shr(l.warp, 2), rows * 128));
+  }
+
+  Value operator[](int64_t k) {
+    return transposed ? l.gep(first, k * 2048) : l.matrixAddress(buffer, type, row, 2 * k, right);
+  }
+
+private:
+  RoleLowering &l;
+  Value buffer;
+  SharedType type;
+  bool transposed;
+  Value down, right, row, first;
+};
+} // namespace
+
+static Value octetAddress(RoleLowering &l, Value buffer, int64_t row) {
+  // Row 8w + u: its swizzle is u. Lane l holds columns 2l and 2l+1, four lanes a unit.
+  Value unit = l.bitXor(l.shr(l.lane, 2), l.i32(row));
+  Value offset = l.add(l.add(l.shl(l.warp, 10), l.shl(unit, 4)), l.shl(l.bitAnd(l.lane, 3), 2));
+  return l.gep(l.gep(buffer, offset), row * 128);
+}
+
+/// The address of two neighbours in a row of a plain `RxC` buffer: row r (0, 1) of column group n of this thread.
+static Value plainAddress(RoleLowering &l, Value buffer, int64_t columns, int64_t n, int64_t r) {
+  Value row = l.add(l.shl(l.warp, 4), l.quad);
+  Value offset = l.add(l.mul(row, columns * 4), l.shl(l.inQuad, 3));
+  return l.gep(l.gep(buffer, offset), r * 8 * columns * 4 + n * 32);
+}
+
+static LogicalResult refuse(Operation *op, RankedTensorType type, SharedType buffer) {
+  return op->emitOpError("has no lowering between ") << type << " and " << buffer;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Load and store
+//===----------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult rondo::tile::lower(LoadOp op, RoleLowering &l) {
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  SharedType buffer = op.getBuffer().getType();
+  Value address = l.getAddress(op.getBuffer());
+  ArrayRef<int64_t> shape = type.getShape();
+  Scalars result;
+  auto append = [&](Value from, int64_t count) { llvm::append_range(result, l.loadF32s(from, count)); };
+
+  if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
+    if (shape[1] % 16)
+      return op.emitOpError("needs columns in sixteens");
+    FragmentAddresses addresses(l, address, buffer, op.getTransposed());
+    for (int64_t k = 0; k < shape[1] / 16; ++k)
+      llvm::append_range(result, l.ldmatrix(addresses[k], op.getTransposed()));
+  } else if (buffer.isSwizzled() && isa<OctetsAttr>(type.getEncoding())) {
+    for (int64_t u = 0; u < 8; ++u)
+      result.push_back(l.loadI32(octetAddress(l, address, u)));
+  } else if (buffer.isSwizzled() || op.getTransposed()) {
+    return refuse(op, type, buffer);
+  } else if (isa<FragmentAttr>(type.getEncoding())) {
+    for (int64_t n = 0; n < shape[1] / 8; ++n)
+      for (int64_t r = 0; r < 2; ++r)
+        append(plainAddress(l, address, shape[1], n, r), 2);
+  } else if (isa<ColumnsAttr>(type.getEncoding())) {
+    Value first = l.gep(address, l.shl(l.inQuad, 3));
+    for (int64_t n = 0; n < shape[0] / 8; ++n)
+      append(l.gep(first, n * 32), 2);
+  } else if (isa<RowsAttr>(type.getEncoding())) {
+    Value first = l.gep(address, l.shl(l.add(l.shl(l.warp, 4), l.quad), 2));
+    for (int64_t r = 0; r < 2; ++r)
+      append(l.gep(first, r * 32), 1);
+  } else if (isa<LanesAttr>(type.getEncoding())) {
+    int64_t count = shape[0] / 32, step = count % 4 == 0 ? 4 : count % 2 == 0 ? 2 : 1;
+    Value first = l.gep(address, l.mul(l.lane, 4 * count));
+    for (int64_t i = 0; i < count; i += step)
+      append(l.gep(first, 4 * i), step);
+  } else {
+    return refuse(op, type, buffer);
+  }
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
+
+LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
+  auto type = cast<RankedTensorType>(op.getValue().getType());
+  if (isa<GramAttr>(type.getEncoding()))
+    return lowerGramStore(op, l);
+  SharedType buffer = op.getBuffer().getType();
+  Value address = l.getAddress(op.getBuffer());
+  ArrayRef<int64_t> shape = type.getShape();
+  ArrayRef<Value> value = l.get(op.getValue());
+
+  if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
+    if (shape[1] % 16)
+      return op.emitOpError("needs columns in sixteens");
+    FragmentAddresses addresses(l, address, buffer, op.getTransposed());
+    for (int64_t k = 0; k < shape[1] / 16; ++k)
+      l.stmatrix(addresses[k], value.slice(4 * k, 4), op.getTransposed());
+  } else if (buffer.isSwizzled() && isa<OctetsAttr>(type.getEncoding())) {
+    for (int64_t u = 0; u < 8; ++u)
+      l.storeI32(value[u], octetAddress(l, address, u));
+  } else if (buffer.isSwizzled() || op.getTransposed()) {
+    return refuse(op, type, buffer);
+  } else if (isa<FragmentAttr>(type.getEncoding())) {
+    for (int64_t n = 0; n < shape[1] / 8; ++n)
+      for (int64_t r = 0; r < 2; ++r)
+        l.storeF32s(value.slice(4 * n + 2 * r, 2), plainAddress(l, address, shape[1], n, r));
+  } else if (isa<ColumnsAttr>(type.getEncoding())) {
+    // Copies in the other rows and warps.
+    Value owner = arith::AndIOp::create(l.b, l.isFirstWarp(), l.compare(arith::CmpIPredicate::eq, l.quad, l.i32(0)));
+    l.ifThen(owner, [&] {
+      Value first = l.gep(address, l.shl(l.inQuad, 3));
+      for (int64_t n = 0; n < shape[0] / 8; ++n)
+        l.storeF32s(value.slice(2 * n, 2), l.gep(first, n * 32));
+    });
+  } else if (isa<RowsAttr>(type.getEncoding())) {
+    l.ifThen(l.compare(arith::CmpIPredicate::eq, l.inQuad, l.i32(0)), [&] {
+      Value first = l.gep(address, l.shl(l.add(l.shl(l.warp, 4), l.quad), 2));
+      for (int64_t r = 0; r < 2; ++r)
+        l.storeF32s(value[r], l.gep(first, r * 32));
+    });
+  } else if (isa<LanesAttr>(type.getEncoding())) {
+    auto write = [&] {
+      int64_t count = shape[0] / 32, step = count % 4 == 0 ? 4 : count % 2 == 0 ? 2 : 1;
+      Value first = l.gep(address, l.mul(l.lane, 4 * count));
+      for (int64_t i = 0; i < count; i += step)
+        l.storeF32s(value.slice(i, step), l.gep(first, 4 * i));
+    };
+    if (l.warps == 1)
+      write();
+    else
+      l.ifThen(l.isFirstWarp(), write);
+  } else {
+    return refuse(op, type, buffer);
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Between layouts
+//===----------------------------------------------------------------------------------------------------------------===//
+
+LogicalResult rondo::tile::lower(BroadcastOp op, RoleLowering &l) {
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  auto from = dyn_cast<RankedTensorType>(op.getValue().getType());
+  ArrayRef<Value> value = l.get(op.getValue());
+  int64_t count = getScalarsPerThread(type);
+  if (isPacked(type))
+    return op.emitOpError("repeats f32 values: round the result");
+  Scalars result;
+  for (int64_t i = 0; i < count; ++i)
+    result.push_back(!from                                  ? value[0]
+                     : isa<ColumnsAttr>(from.getEncoding()) ? value[i / 4 * 2 + i % 2]
+                                                            : value[i / 2 % 2]);
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
+
+LogicalResult rondo::tile::lower(IotaOp op, RoleLowering &l) {
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  if (!type.getElementType().isInteger(32))
+    return op.emitOpError("gives i32");
+  Scalars result = l.indices(type, op.getDimension());
+  if (result.empty())
+    return op.emitOpError("has no lowering to ") << type;
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
+
+LogicalResult rondo::tile::lower(ReduceOp op, RoleLowering &l) {
+  auto from = cast<RankedTensorType>(op.getValue().getType()), to = cast<RankedTensorType>(op.getResult().getType());
+  if (!isa_and_nonnull<FragmentAttr>(from.getEncoding()) || !from.getElementType().isF32())
+    return op.emitOpError("sums an f32 fragment, not ") << from;
+  ArrayRef<Value> value = l.get(op.getValue());
+  // Pairs of partial sums, so that additions do not wait for each other.
+  auto sum = [&](SmallVector<Value> terms) {
+    while (terms.size() > 1) {
+      SmallVector<Value> next;
+      for (size_t i = 0; i + 1 < terms.size(); i += 2)
+        next.push_back(l.fadd(terms[i], terms[i + 1]));
+      if (terms.size() % 2)
+        next.push_back(terms.back());
+      terms = std::move(next);
+    }
+    return terms.front();
+  };
+  auto across = [&](Value x, ArrayRef<int64_t> distances) {
+    for (int64_t distance : distances)
+      x = l.fadd(x, l.shuffle(NVVM::ShflKind::bfly, x, l.i32(distance)));
+    return x;
+  };
+  Scalars result;
+  if (op.getDimension() == 1 && isa_and_nonnull<RowsAttr>(to.getEncoding())) {
+    for (int64_t r = 0; r < 2; ++r) {
+      SmallVector<Value> terms;
+      for (size_t i = 0; i < value.size(); ++i)
+        if (int64_t(i) / 2 % 2 == r)
+          terms.push_back(value[i]);
+      result.push_back(across(sum(terms), {1, 2}));
+    }
+  } else if (op.getDimension() == 0 && isa_and_nonnull<ColumnsAttr>(to.getEncoding())) {
+    if (l.warps != 1)
+      return op.emitOpError("sums over the rows of one warp, the role has ") << l.warps;
+    for (size_t n = 0; n < value.size(); n += 4)
+      for (int64_t c = 0; c < 2; ++c)
+        result.push_back(across(l.fadd(value[n + c], value[n + 2 + c]), {4, 8, 16}));
+  } else {
+    return op.emitOpError("sums over dimension 1 to rows, or over dimension 0 to columns, not to ") << to;
+  }
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
