@@ -122,6 +122,7 @@ mlir::LogicalResult lowerElementwise(mlir::Operation *op, RoleLowering &l);
 
 // LowerTransfer.cpp
 mlir::LogicalResult lower(LoadOp op, RoleLowering &l);
+mlir::LogicalResult lower(LoadScalarOp op, RoleLowering &l);
 mlir::LogicalResult lower(StoreOp op, RoleLowering &l);
 mlir::LogicalResult lower(BroadcastOp op, RoleLowering &l);
 mlir::LogicalResult lower(IotaOp op, RoleLowering &l);

@@ -95,7 +95,7 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
       .Case([&](CopyIndexOp index) { return set(index.getResult(), {copy}), success(); })
       .Case([&](BlockIndexOp index) { return set(index.getResult(), {kernel.column()}), success(); })
       .Case([&](ChunksOp index) { return set(index.getResult(), {kernel.chunks()}), success(); })
-      .Case<LoadOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, AcquireOp, CommitOp, WaitOp,
+      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, AcquireOp, CommitOp, WaitOp,
             ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp, StoreTokensOp, LoadParameterOp,
             LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.

@@ -202,6 +202,11 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
 // Between layouts
 //===----------------------------------------------------------------------------------------------------------------===//
 
+LogicalResult rondo::tile::lower(LoadScalarOp op, RoleLowering &l) {
+  l.set(op.getResult(), {l.loadF32(l.gep(l.getAddress(op.getBuffer()), 4 * op.getPosition()))});
+  return success();
+}
+
 LogicalResult rondo::tile::lower(BroadcastOp op, RoleLowering &l) {
   auto type = cast<RankedTensorType>(op.getResult().getType());
   auto from = dyn_cast<RankedTensorType>(op.getValue().getType());
