@@ -3,6 +3,7 @@
 #include "rondo/Driver/Build.h"
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Analysis/Structure.h"
+#include "rondo/Dialect/Tile/Tile.h"
 #include "rondo/Driver/Problem.h"
 #include "rondo/Target/Cuda.h"
 #include "rondo/Target/CudaPipelines.h"
@@ -153,12 +154,39 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
   return runPasses(source, stopwatch, "llvm", [&](PassManager &manager) { buildToLLVMPipeline(manager, cpu); });
 }
 
+/// The tile path, on a copy of the module: what it refuses takes the CUDA-core path, and a remark has said why.
+static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap<int64_t> &sizes,
+                                const CudaPipelineOptions &options, Stopwatch &stopwatch) {
+  OwningOpRef<ModuleOp> copy = source.getModule().clone();
+  CudaPipelineOptions tiles;
+  for (const auto &size : sizes)
+    tiles.sizes.push_back((size.getKey() + "=" + Twine(size.getValue())).str());
+  tiles.chunk = 64;
+  tiles.dtype = std::string(options.dtype);
+  tiles.dtypes = options.dtypes;
+  PassManager schedule(&source.getContext(), ModuleOp::getOperationName());
+  schedule.enableVerifier(false);
+  buildToTilePipeline(schedule, tiles);
+  if (failed(schedule.run(*copy)) || copy->getOps<tile::KernelOp>().empty())
+    return failure();
+  stopwatch.lap("tile");
+  if (stage != CudaStage::tile) {
+    PassManager lower(&source.getContext(), ModuleOp::getOperationName());
+    lower.enableVerifier(false);
+    buildTileToNVVMPipeline(lower);
+    if (failed(lower.run(*copy)))
+      return failure();
+    stopwatch.lap("nvvm");
+  }
+  source.getModule().getBodyRegion().takeBody(copy->getBodyRegion());
+  source.getModule()->setDiscardableAttrs((*copy)->getDiscardableAttrDictionary());
+  return success();
+}
+
 LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const BuildRequest &request,
                         const Options &options, Stopwatch &stopwatch) {
   if (hasCudaModule(source.getModule()))
     return success();
-  if (stage == CudaStage::tile)
-    return error("--stage=tile: no mixer is scheduled into tiles yet; --stage=nvvm has the kernel");
   CudaPipelineOptions cuda;
   cuda.dtype = options.dtype;
   cuda.dtypes = namedTypes(options);
@@ -168,6 +196,12 @@ LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const Bu
   if (failed(raise(source, stopwatch)))
     return failure();
   StringMap<int64_t> sizes = request.sizes;
+  bool tiles = !options.sequential && (options.chunk == 0 || options.chunk == 64);
+  if (tiles && succeeded(buildTiles(source, stage, sizes, cuda, stopwatch)))
+    return success();
+  if (stage == CudaStage::tile)
+    return error(tiles ? "--stage=tile: this mixer runs on CUDA cores; --stage=nvvm has its kernel"
+                       : "--stage=tile: tiles are for the chunk form with 64 tokens a chunk");
   if (!options.sequential) {
     cuda.block = splitColumns(mixer, request, sizes);
     if (!cuda.block.empty())

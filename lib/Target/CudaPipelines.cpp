@@ -9,6 +9,8 @@
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
+#include "rondo/Conversion/Tile.h"
+#include "rondo/Transforms/Passes.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -60,7 +62,34 @@ void rondo::buildSimtEmulationPipeline(OpPassManager &pm, const CudaPipelineOpti
   buildToLLVMPipeline(pm, cpu);
 }
 
+void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &options) {
+  CpuPipelineOptions chunk;
+  copyOptions(options, chunk);
+  chunk.chunk = 64;
+  chunk.form = "chunk";
+  buildToChunkPipeline(pm, chunk);
+  pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createRondoMoveScales());
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+  RondoScheduleTilesOptions schedule;
+  schedule.dtype = options.dtype;
+  schedule.dtypes.assign(options.dtypes.begin(), options.dtypes.end());
+  pm.addPass(createRondoScheduleTiles(schedule));
+  pm.addPass(createCanonicalizerPass());
+  pm.addPass(createCSEPass());
+}
+
+void rondo::buildTileToNVVMPipeline(OpPassManager &pm) {
+  pm.addPass(createRondoLowerTiles());
+  addTileToNVVM(pm);
+}
+
 void rondo::registerCudaPipelines() {
+  PassPipelineRegistration<CudaPipelineOptions>("rondo-to-tile", "The token form (or chunk bodies) to tile kernels",
+                                                buildToTilePipeline);
+  PassPipelineRegistration<>("rondo-tile-to-nvvm", "Tile kernels to the LLVM dialect with NVVM",
+                             buildTileToNVVMPipeline);
   PassPipelineRegistration<CudaPipelineOptions>("rondo-cuda-simt", "The token form (or chunk bodies) to GPU kernels",
                                                 buildSimtPipeline);
   PassPipelineRegistration<CudaPipelineOptions>(

@@ -315,7 +315,19 @@ void Scheduler::finish() {
     }
     tile::FetchOp::create(at, inputChannel->handle, load->time, at.getStrArrayAttr(names), buffers, offsets);
   }
-  tile::CommitOp::create(gates->b, gatesChannel->handle, gates->time);
+  if (gatesChannel->consumers.empty()) {
+    // Nobody reads numbers of the tokens.
+    for (Operation *user : llvm::to_vector(gatesChannel->handle.getUsers()))
+      user->erase();
+    gatesChannel->handle.getDefiningOp()->erase();
+    llvm::erase_if(channels, [&](auto &channel) { return channel.get() == gatesChannel; });
+    if (gates->loop.getBody()->empty()) {
+      gates->op.erase();
+      llvm::erase_if(roles, [&](auto &role) { return role.get() == gates; });
+    }
+  } else {
+    tile::CommitOp::create(gates->b, gatesChannel->handle, gates->time);
+  }
   for (auto &role : roles) {
     for (auto &channel : channels)
       if (channel->consumers.contains(role.get()))

@@ -4,6 +4,7 @@
 #include "mlir/Conversion/Passes.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/Math/IR/Math.h"
+#include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 #include "rondo/Conversion/Passes.h"
 #include "rondo/Conversion/Tile.h"
@@ -95,9 +96,9 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
       .Case([&](CopyIndexOp index) { return set(index.getResult(), {copy}), success(); })
       .Case([&](BlockIndexOp index) { return set(index.getResult(), {kernel.column()}), success(); })
       .Case([&](ChunksOp index) { return set(index.getResult(), {kernel.chunks()}), success(); })
-      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, AcquireOp, CommitOp, WaitOp,
-            ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp, StoreTokensOp, LoadParameterOp,
-            LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
+      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, AcquireOp, CommitOp,
+            WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp, StoreTokensOp,
+            LoadParameterOp, LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.
       .Case<DecayedFactorsOp, DecayedGramOp>([&](auto op) { return lower(op, *this); })
       .Case<CumprodOp, TotalOp, ScanOp, IntervalTablesOp, IntervalProductsOp, InverseOp>(
@@ -522,4 +523,9 @@ void rondo::addTileToNVVM(OpPassManager &pm) {
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
   pm.addNestedPass<gpu::GPUModuleOp>(createReconcileUnrealizedCastsPass());
+}
+
+void rondo::registerTilePipelines() {
+  PassPipelineRegistration<>("rondo-tile-to-nvvm", "Kernels that rondo-lower-tiles has made to the LLVM dialect",
+                             addTileToNVVM);
 }
