@@ -237,9 +237,9 @@ def compile_all(rondoc, names, size, folder, target, jobs, options=()):
         seconds = time.monotonic() - begin
         with open(os.path.join(output, "log"), "w") as file:
             file.write(f"{text}\nseconds={seconds:.2f}\n")
-        print(f"{name}: {'compiled' if code == 0 else 'FAILED'} in {seconds:.1f} s", file=sys.stderr)
-        if code:
-            print(text, file=sys.stderr)
+        errors = [line for line in text.splitlines() if "error:" in line] or text.splitlines()[-1:]
+        print(f"{name}: " + (f"compiled in {seconds:.1f} s" if code == 0 else f"FAILED: {errors[0] if errors else code}"),
+              file=sys.stderr, flush=True)
     with ThreadPoolExecutor(jobs) as pool:
         list(pool.map(one, names))
 
