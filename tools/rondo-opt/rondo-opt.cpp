@@ -15,8 +15,10 @@
 #include "mlir/Support/ToolUtilities.h"
 #include "mlir/Tools/mlir-opt/MlirOptMain.h"
 #include "rondo/Conversion/Passes.h"
+#include "rondo/Conversion/Tile.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
 #include "rondo/Dialect/Rondo/Rondo.h"
+#include "rondo/Dialect/Tile/Tile.h"
 #include "rondo/Frontend/Frontend.h"
 #include "rondo/Target/CudaPipelines.h"
 #include "rondo/Target/Pipelines.h"
@@ -82,11 +84,12 @@ int main(int argc, char **argv) {
   rondo::registerRondoConversionPasses();
   rondo::registerCpuPipelines();
   rondo::registerCudaPipelines();
+  rondo::registerTilePipelines();
 
   DialectRegistry registry;
   registerAllDialects(registry);
   registerAllExtensions(registry);
-  registry.insert<rondo::RondoDialect, rondo::chunk::ChunkDialect>();
+  registry.insert<rondo::RondoDialect, rondo::chunk::ChunkDialect, rondo::tile::TileDialect>();
 
   auto [input, output] = registerAndParseCLIOptions(argc, argv, "Rondo's pass driver\n", registry);
   if (StringRef(input).ends_with(".rondo"))
