@@ -62,7 +62,7 @@ def check(options, folder):
         more += [name, *values] if values else []
 
     def emit(stage):
-        return rondoc(options, "emit", f"--stage={stage}", "--target=cuda", options.mixer, *more)
+        return rondoc(options, "emit", f"--stage={stage}", options.mixer, *more)
 
     module = read_text(options.nvvm) if options.nvvm else emit("nvvm")
     ptx = read_text(options.ptx) if options.ptx else emit("ptx")

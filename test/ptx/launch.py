@@ -64,10 +64,14 @@ def parse_launches(text):
     for (name, begin), end in zip(starts, [s for _, s in starts[1:]] + [len(text)]):
         part = text[begin:end]
         found = {}
-        for key in ("rondo.launch", "rondo.arrays"):
+        for key in ("rondo.launch", "rondo.arrays", "rondo.block"):
             if (at := part.find(key + " = ")) >= 0:
                 found[key] = parse_attribute(part, at + len(key) + 3)[0]
         if "rondo.launch" in found:
+            # Of a size in blocks of columns the kernel's arrays show one block; those of the caller are whole.
+            for array in found["rondo.arrays"]:
+                blocks = [found["rondo.launch"].get("blocks", 1) if d == found.get("rondo.block") else 1 for d in array["dims"]]
+                array["sizes"] = [size * n for size, n in zip(array["sizes"], blocks)]
             result.append((name, found["rondo.launch"], found["rondo.arrays"]))
     return result
 
