@@ -213,7 +213,7 @@ LogicalResult Scheduler::createRoles() {
   const MatrixState &last = matrices.back();
   ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
   int64_t allPieces = roundUp(lastShape[last.freeAxis], 64) / 64;
-  int64_t depth = roundUp(lastShape[1 - last.freeAxis], 64);
+  depth = roundUp(lastShape[1 - last.freeAxis], 64);
   pieces = depth <= 128 ? std::min<int64_t>(allPieces, 2) : 1;
   while (allPieces % pieces)
     --pieces;
@@ -273,7 +273,7 @@ Value Scheduler::openSlot(Role &role, Shared shared) {
 //===----------------------------------------------------------------------------------------------------------------===//
 
 void Scheduler::chooseRegisters() {
-  // A multiprocessor has 512 registers for each of the 128 threads of a warpgroup, shared by all warpgroups.
+  // A multiprocessor has 512 registers for the 128 threads of a warpgroup, in eights for each warpgroup at the start.
   int64_t stateGroups = 0, productGroups = 0, smallWarps = 0;
   for (auto &role : roles) {
     if (role->kind == RoleKind::State)
@@ -285,10 +285,12 @@ void Scheduler::chooseRegisters() {
     else
       smallWarps += role->warps;
   }
-  int64_t small = smallWarps > 2 ? 104 : 56, smallGroups = (smallWarps + 3) / 4;
-  int64_t products = inverses.empty() ? 72 : 88;
-  int64_t rest = 512 - small * smallGroups - products * productGroups;
-  int64_t state = std::min<int64_t>(240, rest / stateGroups / 8 * 8);
+  int64_t smallGroups = (smallWarps + 3) / 4, products = inverses.empty() ? 72 : 88;
+  int64_t groups = stateGroups + productGroups + smallGroups, all = 512 / groups / 8 * 8 * groups;
+  // Below this a state warpgroup's products wait for each other (ptxas C7512); what is left goes to the small roles.
+  int64_t wanted = depth > 128 ? 240 : 192;
+  int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - products * productGroups) / stateGroups / 8 * 8);
+  int64_t small = std::min<int64_t>(232, (all - state * stateGroups - products * productGroups) / smallGroups / 8 * 8);
   for (auto &role : roles) {
     int64_t registers = role->kind == RoleKind::State                                        ? state
                         : role->kind == RoleKind::Products || role->kind == RoleKind::Octets ? products

@@ -183,6 +183,8 @@ private:
   int64_t chunk = 0;
   /// 64-column pieces of the free axis that one block works on, and the number of blocks.
   int64_t pieces = 1, blocks = 1;
+  /// Columns of the state's fragments.
+  int64_t depth = 0;
   llvm::SmallVector<mlir::BlockArgument> inputs, states;
   llvm::SmallVector<Value> outputs, finals;
   llvm::SmallVector<mlir::StringRef> outputNames;
