@@ -129,7 +129,8 @@ llvm::Expected<std::string> rondo::findPtxas() {
   if (std::optional<std::string> chosen = Process::GetEnv("RONDO_PTXAS"); chosen && !chosen->empty()) {
     if (*chosen == "none")
       return std::string();
-    if (llvm::ErrorOr<std::string> path = findProgramByName(*chosen))
+    // A path is returned as it is, whether or not there is a file.
+    if (llvm::ErrorOr<std::string> path = findProgramByName(*chosen); path && fs::can_execute(*path))
       return *path;
     return error("RONDO_PTXAS: there is no program '" + *chosen + "'");
   }
