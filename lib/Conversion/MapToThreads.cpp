@@ -33,9 +33,9 @@ namespace {
 /// Writes one piece of work as the program of a thread. Numbers are i32 but for the indices of arguments.
 class WorkEmitter {
 public:
-  WorkEmitter(Work planned, Value thread, int64_t threads)
-      : work(std::move(planned)), structured(dyn_cast<linalg::LinalgOp>(work.op)), thread(thread), threads(threads),
-        b(work.op->getLoc(), work.around ? work.around.getOperation() : work.op) {}
+  WorkEmitter(Work planned, Value arena, Value thread, int64_t threads)
+      : work(std::move(planned)), structured(dyn_cast<linalg::LinalgOp>(work.op)), arena(arena), thread(thread),
+        threads(threads), b(work.op->getLoc(), work.around ? work.around.getOperation() : work.op) {}
 
   LogicalResult run();
 
@@ -90,6 +90,8 @@ private:
 
   Work work;
   linalg::LinalgOp structured;
+  /// The scratch of the block, as f32.
+  Value arena;
   Value thread;
   int64_t threads;
   ImplicitLocOpBuilder b;
@@ -145,11 +147,11 @@ SmallVector<Value> WorkEmitter::place(const View &view, ArrayRef<Value> indices)
 }
 
 Value WorkEmitter::loadElement(const View &view, ArrayRef<Value> indices) {
-  return memref::LoadOp::create(b, view.base, place(view, indices));
+  return memref::LoadOp::create(b, view.isScratch ? arena : view.base, place(view, indices));
 }
 
 void WorkEmitter::storeElement(const View &view, ArrayRef<Value> indices, Value value) {
-  memref::StoreOp::create(b, value, view.base, place(view, indices));
+  memref::StoreOp::create(b, value, view.isScratch ? arena : view.base, place(view, indices));
 }
 
 LogicalResult WorkEmitter::resolveOperands() {
@@ -508,11 +510,16 @@ LogicalResult MapToThreads::map(scf::ForOp items) {
   function.walk([&](memref::AllocOp op) { arena = op; });
   ImplicitLocOpBuilder b(items.getLoc(), &function.getBody().front().front());
   Value thread = arith::IndexCastOp::create(b, b.getI32Type(), gpu::ThreadIdOp::create(b, gpu::Dimension::x));
+  Value floats;
+  if (arena) {
+    auto type = MemRefType::get({arena.getType().getNumElements() / 4}, b.getF32Type());
+    floats = memref::AllocOp::create(b, arena.getLoc(), type, arena.getAlignmentAttr());
+  }
   for (auto &[op, works] : schedule.work) {
     for (const Work &work : works) {
       if (schedule.barriers.contains(work.op))
         gpu::BarrierOp::create(b, work.op->getLoc())->moveBefore(op);
-      if (failed(WorkEmitter(work, thread, threads).run()))
+      if (failed(WorkEmitter(work, floats, thread, threads).run()))
         return failure();
     }
     op->erase();
@@ -526,12 +533,7 @@ LogicalResult MapToThreads::map(scf::ForOp items) {
   for (Operation *op : llvm::reverse(views))
     if (op->use_empty())
       op->erase();
-  if (arena) {
-    b.setInsertionPoint(arena);
-    auto type = MemRefType::get({arena.getType().getNumElements() / 4}, b.getF32Type());
-    Value floats = memref::AllocOp::create(b, arena.getLoc(), type, arena.getAlignmentAttr());
-    arena->replaceAllUsesWith(ValueRange{floats});
+  if (arena)
     arena.erase();
-  }
   return success();
 }

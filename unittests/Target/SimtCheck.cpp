@@ -10,20 +10,40 @@
 #include "rondo/Interpreter/Check.h"
 #include "rondo/Target/CudaPipelines.h"
 #include "rondo/Transforms/Specialize.h"
-#include "llvm/Support/CommandLine.h"
 #include "llvm/Support/Format.h"
 
 using namespace mlir;
 using namespace rondo;
 
-static llvm::cl::opt<std::string> file(llvm::cl::Positional, llvm::cl::Required, llvm::cl::desc("FILE"));
-static llvm::cl::opt<int64_t> threads("threads", llvm::cl::init(1), llvm::cl::desc("threads of a block"));
-static llvm::cl::opt<int64_t> chunk("chunk", llvm::cl::init(32), llvm::cl::desc("tokens a chunk"));
-static llvm::cl::opt<std::string> form("form", llvm::cl::init("chunk"), llvm::cl::desc("chunk or sequential"));
-static llvm::cl::opt<std::string> dtype("dtype", llvm::cl::init("f32"), llvm::cl::desc("type of tokens and outputs"));
-static llvm::cl::list<std::string> sizes("size", llvm::cl::CommaSeparated, llvm::cl::desc("NAME=NUMBER; default 64"));
-static llvm::cl::list<int64_t> lengths("lengths", llvm::cl::CommaSeparated, llvm::cl::desc("numbers of tokens"));
-static llvm::cl::opt<std::string> dump("dump", llvm::cl::desc("write the module in the LLVM dialect to this file"));
+/// `--NAME=VALUE` of the command line, and the file. (LLVM's own options have taken names such as `threads`.)
+struct Arguments {
+  std::string file, form = "chunk", dtype = "f32", dump;
+  int64_t threads = 1, chunk = 32;
+  llvm::SmallVector<llvm::StringRef> sizes, lengths;
+
+  bool parse(llvm::ArrayRef<char *> words) {
+    for (llvm::StringRef word : words) {
+      if (!word.consume_front("--")) {
+        file = word.str();
+        continue;
+      }
+      auto [name, value] = word.split('=');
+      if (name == "form")
+        form = value.str();
+      else if (name == "dtype")
+        dtype = value.str();
+      else if (name == "dump")
+        dump = value.str(); // where to write the module in the LLVM dialect
+      else if (name == "size")
+        value.split(sizes, ',');
+      else if (name == "lengths")
+        value.split(lengths, ',');
+      else if (name == "threads" ? value.getAsInteger(10, threads) : name != "chunk" || value.getAsInteger(10, chunk))
+        return false;
+    }
+    return !file.empty();
+  }
+};
 
 static int fail(const llvm::Twine &message) {
   llvm::errs() << "error: " << message << "\n";
@@ -31,9 +51,12 @@ static int fail(const llvm::Twine &message) {
 }
 
 int main(int argc, char **argv) {
-  llvm::cl::ParseCommandLineOptions(argc, argv, "Runs the threads of a GPU block on this CPU\n");
+  Arguments arguments;
+  if (!arguments.parse(llvm::ArrayRef(argv + 1, argc - 1)))
+    return fail("usage: rondo-simt-check FILE [--threads=N] [--chunk=N] [--form=chunk|sequential] [--dtype=TYPE] "
+                "[--size=NAME=NUMBER,...] [--lengths=N,...] [--dump=FILE]");
   driver::Options options;
-  options.file = file;
+  options.file = arguments.file;
   std::unique_ptr<driver::Source> source = driver::Source::load(options);
   if (!source)
     return 1;
@@ -42,10 +65,10 @@ int main(int argc, char **argv) {
   if (!mixer)
     return 1;
   driver::Signature signature(mixer);
-  for (const std::string &entry : sizes) {
-    auto [name, number] = llvm::StringRef(entry).split('=');
+  for (llvm::StringRef entry : arguments.sizes) {
+    auto [name, number] = entry.split('=');
     if (number.getAsInteger(10, options.sizes[name.str()]))
-      return fail("--size " + entry);
+      return fail("--size=" + entry);
   }
   FailureOr<llvm::StringMap<int64_t>> known = driver::getSizes(signature, options, 64);
   if (failed(known))
@@ -59,16 +82,16 @@ int main(int argc, char **argv) {
   CudaPipelineOptions pipeline;
   for (auto &entry : *known)
     pipeline.sizes.push_back((entry.getKey() + "=" + llvm::Twine(entry.getValue())).str());
-  pipeline.chunk = chunk;
-  pipeline.form = form;
-  pipeline.dtype = dtype;
-  pipeline.threads = threads;
+  pipeline.chunk = arguments.chunk;
+  pipeline.form = arguments.form;
+  pipeline.dtype = arguments.dtype;
+  pipeline.threads = arguments.threads;
   buildSimtEmulationPipeline(manager, pipeline);
   if (failed(manager.run(source->getModule())))
     return 1;
-  if (!dump.empty()) {
+  if (!arguments.dump.empty()) {
     std::error_code code;
-    llvm::raw_fd_ostream os(dump, code);
+    llvm::raw_fd_ostream os(arguments.dump, code);
     source->getModule().print(os);
   }
   llvm::Expected<CpuTarget> target = CpuTarget::get();
@@ -79,12 +102,15 @@ int main(int argc, char **argv) {
     return fail(toString(engine.takeError()));
 
   CheckCase checkCase;
-  checkCase.type = *parseElementType(dtype);
-  double tolerance = dtype == "f32" ? 1e-5 : 1e-2, worst = 0;
+  checkCase.type = *parseElementType(arguments.dtype);
+  double tolerance = arguments.dtype == "f32" ? 1e-5 : 1e-2, worst = 0;
   bool allClose = true;
-  llvm::SmallVector<int64_t> tokens(lengths.begin(), lengths.end());
+  llvm::SmallVector<int64_t> tokens;
+  for (llvm::StringRef length : arguments.lengths)
+    if (length.getAsInteger(10, tokens.emplace_back()))
+      return fail("--lengths=" + length);
   if (tokens.empty())
-    tokens = {1, chunk, 2 * chunk + 7};
+    tokens = {1, arguments.chunk, 2 * arguments.chunk + 7};
   for (GateKind gates : getGateKinds(*generators))
     for (int64_t length : tokens) {
       checkCase.gates = gates;
