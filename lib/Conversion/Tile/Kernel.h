@@ -11,6 +11,7 @@
 #include "Lowering.h"
 #include "llvm/ADT/DenseSet.h"
 #include "llvm/ADT/MapVector.h"
+#include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 
 namespace rondo::tile {
@@ -81,6 +82,8 @@ public:
 
   mlir::LogicalResult lowerBlock(mlir::Block &block);
   mlir::LogicalResult lowerOperation(mlir::Operation *op);
+  /// Lowers what has been put off.
+  mlir::LogicalResult lowerAllDeferred();
   /// `lane` and `warp` (and what is made of them) as values that LLVM knows nothing about.
   void hideThread();
   void setThread(mlir::Value lane, mlir::Value warp);
@@ -109,6 +112,16 @@ public:
   llvm::DenseSet<mlir::Value> fenced;
 
 private:
+  /// An operation whose lowering is put off; see LowerTiles.cpp.
+  mlir::LogicalResult lowerNow(mlir::Operation *op);
+  mlir::LogicalResult lowerDeferred(mlir::ValueRange values);
+  mlir::LogicalResult lowerDeferredReads();
+
+  void forgetRecomputable(mlir::Operation *op);
+  llvm::SetVector<mlir::Operation *> deferred;
+  /// Operations of this block that have been lowered and could be again: they read registers of no product.
+  llvm::SetVector<mlir::Operation *> recomputable;
+
   mlir::LogicalResult lowerLoop(mlir::scf::ForOp op);
   mlir::LogicalResult lowerIf(mlir::scf::IfOp op);
   mlir::LogicalResult checkLayouts(mlir::Operation *op);

@@ -76,7 +76,116 @@ LogicalResult RoleLowering::checkLayouts(Operation *op) {
   return success();
 }
 
+// Registers are what a role has least of, and a product in flight holds its operands and its result. So what only reads
+// shared memory or computes element by element is lowered where a product, a store or the like asks for it, and the
+// products in flight that it uses are waited for before: loads that the program has before a product do not fill
+// registers beside it. Reads stay before anything that lets others write.
+
+static bool isRead(Operation *op) { return isa<LoadOp, LoadScalarOp, IntervalProductsOp>(op); }
+
+static bool isDeferrable(Operation *op) {
+  if (isRead(op) || isa<BroadcastOp, IotaOp>(op))
+    return true;
+  return isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect()) &&
+         !op->hasTrait<OpTrait::ConstantLike>() && llvm::any_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>);
+}
+
+/// Whether reads may move behind `op`: nobody may write what this role reads because of it.
+static bool keepsBuffers(Operation *op) {
+  return isa<MmaOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, CopyIndexOp, BlockIndexOp, ChunksOp, CountOp>(op) ||
+         isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
+}
+
+/// The buffer or ring of which `value` is a part.
+static Value rootOf(Value value) {
+  while (Operation *op = value.getDefiningOp()) {
+    if (!isa<SlotOp, BlockOp>(op))
+      break;
+    value = op->getOperand(0);
+  }
+  return value;
+}
+
+LogicalResult RoleLowering::lowerDeferred(ValueRange values) {
+  llvm::SetVector<Operation *> needed;
+  for (Value value : values)
+    if (Operation *op = value.getDefiningOp(); op && deferred.contains(op))
+      needed.insert(op);
+  for (size_t i = 0; i < needed.size(); ++i)
+    for (Value operand : needed[i]->getOperands())
+      if (Operation *op = operand.getDefiningOp(); op && deferred.contains(op))
+        needed.insert(op);
+  SmallVector<Operation *> ops = needed.takeVector();
+  llvm::sort(ops, [](Operation *x, Operation *y) { return x->isBeforeInBlock(y); });
+  for (Operation *op : ops)
+    for (Value operand : op->getOperands())
+      waitFor(operand);
+  for (Operation *op : ops) {
+    deferred.remove(op);
+    if (failed(lowerNow(op)))
+      return failure();
+    if (llvm::all_of(op->getOperands(), [&](Value operand) {
+          Operation *from = operand.getDefiningOp();
+          return !from || from->getBlock() != op->getBlock() || recomputable.contains(from) ||
+                 isa<SlotOp, BlockOp>(from) || !isa<RankedTensorType>(operand.getType());
+        }))
+      recomputable.insert(op);
+  }
+  return success();
+}
+
+LogicalResult RoleLowering::lowerDeferredReads() {
+  SmallVector<Value> reads;
+  for (Operation *op : deferred)
+    if (isRead(op))
+      reads.push_back(op->getResult(0));
+  recomputable.clear();
+  return lowerDeferred(reads);
+}
+
+LogicalResult RoleLowering::lowerAllDeferred() {
+  SmallVector<Value> all;
+  for (Operation *op : deferred)
+    all.push_back(op->getResult(0));
+  recomputable.clear();
+  return lowerDeferred(all);
+}
+
+/// `op` needs many registers: what is used after it and can be computed again does not stay in them.
+void RoleLowering::forgetRecomputable(Operation *op) {
+  llvm::SmallDenseSet<Value> written;
+  for (Value operand : op->getOperands())
+    written.insert(rootOf(operand));
+  for (Operation *other : recomputable.takeVector())
+    if (llvm::none_of(other->getOperands(), [&](Value operand) { return written.contains(rootOf(operand)); }) &&
+        llvm::any_of(other->getUsers(), [&](Operation *user) {
+          Operation *ancestor = op->getBlock()->findAncestorOpInBlock(*user);
+          return ancestor && op->isBeforeInBlock(ancestor);
+        }))
+      deferred.insert(other);
+}
+
 LogicalResult RoleLowering::lowerOperation(Operation *op) {
+  if (isDeferrable(op)) {
+    deferred.insert(op);
+    return success();
+  }
+  if (isa<scf::ForOp, scf::IfOp>(op)) {
+    if (failed(lowerAllDeferred()))
+      return failure();
+  } else if (failed(lowerDeferred(op->getOperands()))) {
+    return failure();
+  }
+  if (isa<InverseOp>(op)) {
+    forgetRecomputable(op);
+    return lowerNow(op);
+  }
+  if (!keepsBuffers(op) && failed(lowerDeferredReads()))
+    return failure();
+  return lowerNow(op);
+}
+
+LogicalResult RoleLowering::lowerNow(Operation *op) {
   OpBuilder::InsertionGuard guard(b);
   b.setLoc(op->getLoc());
   if (auto loop = dyn_cast<scf::ForOp>(op))
@@ -115,6 +224,11 @@ LogicalResult RoleLowering::lowerBlock(Block &block) {
     if (!op.hasTrait<OpTrait::IsTerminator>())
       if (failed(lowerOperation(&op)))
         return failure();
+  // What nobody uses is not lowered.
+  if (block.mightHaveTerminator() && failed(lowerDeferred(block.getTerminator()->getOperands())))
+    return failure();
+  deferred.clear();
+  recomputable.clear();
   return success();
 }
 
@@ -389,7 +503,7 @@ LogicalResult KernelLowering::lowerRole(Placement &placement, Value lane, Value 
   for (Operation &other : op.getBody().front())
     if (!isa<AllocOp, MakeChannelOp, RoleOp>(other) && failed(l.lowerOperation(&other)))
       return failure();
-  if (failed(l.lowerBlock(placement.role.getBody().front())))
+  if (failed(l.lowerAllDeferred()) || failed(l.lowerBlock(placement.role.getBody().front())))
     return failure();
   l.waitForAll();
   return success();
