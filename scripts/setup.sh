@@ -3,7 +3,7 @@
 set -eu
 
 packages="libmlir-22-dev mlir-22-tools llvm-22-dev llvm-22-tools clang-22 clang-format-22 lld-22 libomp-22-dev
-  cmake ninja-build ccache libcli11-dev libdlpack-dev libgtest-dev python3 git"
+  cmake ninja-build ccache libcli11-dev libdlpack-dev libgtest-dev python3 python3-numpy git"
 
 missing=
 for package in $packages; do

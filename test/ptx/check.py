@@ -72,11 +72,11 @@ def check(options, folder):
         raise PtxError("the module has no kernel with rondo.launch")
     failed = False
     for seed in parse_seeds(options.seeds):
-        failed |= check_seed(options, folder, kernels, launches, seed)
+        failed |= check_seed(options, folder, kernels, launches, seed, "tensor cores" if "mma." in ptx else "CUDA cores")
     return failed
 
 
-def check_seed(options, folder, kernels, launches, seed):
+def check_seed(options, folder, kernels, launches, seed, units):
     signature = launches[0][2]
     arrays = make_arrays(options, signature, seed)
     begin = time.time()
@@ -94,7 +94,7 @@ def check_seed(options, folder, kernels, launches, seed):
         if not error <= tolerance:
             failed = True
             lines[-1] += f", more than {tolerance:g}"
-    print(f"seed {seed}: " + "; ".join(lines) + f"; {seconds:.1f} s", flush=True)
+    print(f"seed {seed}: " + "; ".join(lines) + f"; {units}, {seconds:.1f} s", flush=True)
     return failed
 
 
