@@ -40,6 +40,9 @@ LogicalResult Scheduler::collect() {
     ArrayRef<int64_t> shape = shapeOf(argument);
     if (role.getValue() == "token" && shape.size() > 2)
       return refuse(argument.getLoc(), "a token's value is a matrix"), failure();
+    if (role.getValue() == "token" && shape.size() == 2 && shape[1] % 8 != 0)
+      return refuse(argument.getLoc(), "vectors of " + Twine(shape[1]) + " numbers (TMA reads 16 bytes at a time)"),
+             failure();
     if (role.getValue() == "token" && shape.size() == 2 && elementOf(analysis.getName(argument)) != element)
       return refuse(argument.getLoc(), "vectors of different element types"), failure();
   }
@@ -54,6 +57,9 @@ LogicalResult Scheduler::collect() {
       continue;
     }
     outputs.push_back(end->getOperand(i));
+    if (ArrayRef<int64_t> shape = shapeOf(outputs.back()); shape.size() == 2 && shape[1] % 8 != 0)
+      return refuse(body.getLoc(), "vectors of " + Twine(shape[1]) + " numbers (TMA writes 16 bytes at a time)"),
+             failure();
     outputNames.push_back(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue());
     outputAttrs.push_back(body.getResultAttrDict(i));
   }
