@@ -17,7 +17,7 @@
 //   ones.
 //
 // Who does it, of eight warps: tokens are held in octets, warp o the tokens 8o .. 8o+7, lane l the channels 2l, 2l+1.
-//   * The diagonal and level 1 have no decays: f32 products in each thread, to be added over the lanes.
+//   * The diagonal and level 1 have no decays: f32 products in each thread, added over the lanes through the room.
 //   * Levels 2 and 4 stay inside an octet. The four right and the four left rows of both make one 8x8 product for each
 //     query, whose two diagonal 4x4 blocks count (for level 2, the two diagonal 2x2 blocks of that). Each warp does its
 //     own octet, with the room that belongs to it.
@@ -31,7 +31,8 @@
 // n queries, all levels at once take 3 tiles and 12 (n - 1) slabs, that is 96 (n + 1) rows; in two passes (8 and 16,
 // then 32; two more barriers) 2 tiles and 8 (n - 1) slabs, 64 (n + 1) rows.
 //   * levels 2 and 4:   slab o of tile 0: left rows of octet o; slab o of tile 1: right rows, for one query at a time.
-//                       Rows 0-3 are of level 2, rows 4-7 of level 4.
+//                       Rows 0-3 are of level 2, rows 4-7 of level 4. Before that in the same slabs, f32: a row for
+//                       each product of level 1 and of the diagonal.
 //   * level 8, 16, 32:  slab o of the level's tile: octet o, key or first query. Four slabs for each other query after
 //   the
 //                       tiles: its right octets, in order.
@@ -40,8 +41,8 @@
 // A `#tile.gram` value is 16 numbers a thread that stand for sums: only linear operations may come before the store.
 //   0 .. 7     warps 0 .. 3: two accumulators of level 32; 4 .. 7: one of level 16, then half of one of level 8
 //   8, 9       row lane/4, columns 2 (lane%4) + 0, 1 of the product of levels 2 and 4
-//   10 .. 13   lane < 16: what this lane and lane + 16 add to the diagonal at tokens 0 .. 3 of the octet; else 4 .. 7
-//   14, 15     the same of level 1, for tokens 1 and 3, or 5 and 7
+//   10         level 1 (lanes 0 .. 7) and the diagonal (8 .. 23) of this warp's tokens, two lanes' sums for each
+//   11 .. 15   nothing
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
@@ -63,7 +64,9 @@ static constexpr int64_t kRowBytes = 128, kSlabBytes = kOctet * kRowBytes, kTile
 /// Levels 8, 16, 32: bits of the octet's number.
 static constexpr int64_t kOuterLevels = 3;
 /// The scalars of a gram value: of outer levels the first eight, then from where on the others are.
-static constexpr int64_t kOuter = 8, kInner = 8, kDiagonal = 10, kLevel1 = 14;
+static constexpr int64_t kOuter = 8, kInner = 8, kNeighbours = 10;
+/// Tokens of an octet that are right halves of level 1.
+static constexpr int64_t kLevel1Rows = 4;
 
 namespace {
 /// One token in two neighbouring channels.
@@ -139,25 +142,6 @@ static Scalars choose(Lowering &l, Value condition, int64_t count, function_ref<
   if (count != 0)
     scf::YieldOp::create(l.b, values);
   return Scalars(branch.getResults());
-}
-
-/// Adds over pairs of lanes that differ in one bit, and divides the values between them: of the lanes in which the bit
-/// of `mask` is 0 each keeps the first half, of the others the second.
-static SmallVector<Value> fold(Lowering &l, ArrayRef<Value> values, int64_t mask) {
-  Value upper = l.compare(Predicate::ne, l.bitAnd(l.lane, mask), l.i32(0));
-  size_t half = values.size() / 2;
-  SmallVector<Value> folded;
-  for (size_t i = 0; i < half; ++i) {
-    Value kept = l.select(upper, values[half + i], values[i]);
-    Value sent = l.select(upper, values[i], values[half + i]);
-    folded.push_back(l.fadd(kept, l.shuffle(NVVM::ShflKind::bfly, sent, l.i32(mask))));
-  }
-  return folded;
-}
-
-/// The sum over pairs of lanes that differ in one bit.
-static Value addLanes(Lowering &l, Value value, int64_t mask) {
-  return l.fadd(value, l.shuffle(NVVM::ShflKind::bfly, value, l.i32(mask)));
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -510,25 +494,40 @@ void Gram::addSlabs(Slab right, ArrayRef<Scalars> left, Value *target) {
   target[1] = l.fadd(upper[1], lower[3]);
 }
 
-/// Diagonal and level 1.
+/// Diagonal and level 1. Each thread has its channels' part of 12 (4) sums, one a row of the room: two lanes add up the
+/// 32 parts of a row. Shuffles would do as well; but ptxas moves those to the end, and keeps the parts in registers.
 void Gram::addNeighbours() {
   auto dot = [&](Pair x, Pair y) { return l.fadd(l.fmul(x[0], y[0]), l.fmul(x[1], y[1])); };
-  auto add = [&](int64_t query, int64_t first, ArrayRef<Value> parts) {
-    for (auto [i, part] : llvm::enumerate(fold(l, parts, 16)))
-      sums[query][first + i] = l.fadd(sums[query][first + i], part);
-  };
+  auto rowOffset = [](int64_t i) { return i / kOctet * kTileBytes + i % kOctet * kRowBytes; };
+  Value lane = l.gep(room, l.add(own, l.shl(l.lane, 2)));
   for (int64_t query = 0; query < queries; ++query) {
-    SmallVector<Value> parts;
-    if (query < int64_t(op.getDiagonals().size())) {
+    bool hasDiagonal = query < int64_t(op.getDiagonals().size());
+    for (int64_t i = 0; i < kLevel1Rows; ++i)
+      l.storeF32s(dot(reads[query][2 * i + 1], key[2 * i]), l.gep(lane, rowOffset(i)));
+    if (hasDiagonal) {
       Octet diagonal = toOctet(l.get(op.getDiagonals()[query]));
       for (int64_t u = 0; u < kOctet; ++u)
-        parts.push_back(dot(diagonal[u], key[u]));
-      add(query, kDiagonal, parts);
+        l.storeF32s(dot(diagonal[u], key[u]), l.gep(lane, rowOffset(kLevel1Rows + u)));
     }
-    parts.clear();
-    for (int64_t u = 0; u < kOctet; u += 2)
-      parts.push_back(dot(reads[query][u + 1], key[u]));
-    add(query, kLevel1, parts);
+    l.syncWarp();
+    // Lanes beyond the last row repeat others. The order of the 16-byte units differs from row to row: no bank
+    // conflicts.
+    Value row = l.bitAnd(l.shr(l.lane, 1), hasDiagonal ? 15 : kLevel1Rows - 1);
+    if (hasDiagonal)
+      row = l.select(l.compare(Predicate::ult, row, l.i32(12)), row, l.bitAnd(row, 7));
+    Value unit = l.add(l.shl(l.bitAnd(l.lane, 1), 2), l.bitAnd(row, 3));
+    Value place = l.add(l.shl(l.bitAnd(row, kOctet - 1), 7), l.mul(l.shr(row, 3), kTileBytes));
+    place = l.add(place, own);
+    Value sum = sums[query][kNeighbours];
+    for (int64_t step = 0; step < 4; ++step) {
+      Value offset = l.add(place, l.shl(l.bitXor(unit, l.i32(step)), 4));
+      Scalars parts = l.loadF32s(l.gep(room, offset), 4);
+      sum = l.fadd(sum, l.fadd(l.fadd(parts[0], parts[1]), l.fadd(parts[2], parts[3])));
+    }
+    // Without a diagonal its lanes keep what they have.
+    Value isRow = l.compare(Predicate::ult, l.lane, l.i32(2 * kLevel1Rows));
+    sums[query][kNeighbours] = hasDiagonal ? sum : l.select(isRow, sum, sums[query][kNeighbours]);
+    l.syncWarp();
   }
 }
 
@@ -609,7 +608,15 @@ LogicalResult tile::lower(DecayedGramOp op, Lowering &l) {
         return isa<SyncOp, DecayedFactorsOp>(other) ? Effect::Barrier : Effect::None;
       }))
     l.sync();
+  // Addresses of their own, that do not stay in registers from the loads before on.
+  auto thread = std::make_tuple(l.lane, l.warp, l.quad, l.inQuad);
+  auto hide = [&](Value x) { return l.inlineAsm("mov.b32 $0, $1;", "=r,r", x, {l.b.getI32Type()}).front(); };
+  l.lane = hide(l.lane);
+  l.warp = hide(l.warp);
+  l.quad = l.shr(l.lane, 2);
+  l.inQuad = l.bitAnd(l.lane, 3);
   Gram(op, l).lower();
+  std::tie(l.lane, l.warp, l.quad, l.inQuad) = thread;
   return success();
 }
 
@@ -668,13 +675,10 @@ void GramStore::storeInner() {
 
 /// Diagonal, level 1 and the zeros beside them: columns of row lane/4 from the token's pair on.
 void GramStore::storeDiagonal() {
-  ArrayRef<Value> all = sums;
-  Value diagonal = fold(l, fold(l, all.slice(kDiagonal, 4), 8), 4).front();
-  Value level1 = fold(l, all.slice(kLevel1, 2), 8).front();
-  for (int64_t mask : {2, 1})
-    diagonal = addLanes(l, diagonal, mask);
-  for (int64_t mask : {4, 2, 1})
-    level1 = addLanes(l, level1, mask);
+  Value sum = sums[kNeighbours];
+  sum = l.fadd(sum, l.shuffle(NVVM::ShflKind::bfly, sum, l.i32(1)));
+  Value level1 = l.shuffle(NVVM::ShflKind::idx, sum, l.bitAnd(l.quad, 6));
+  Value diagonal = l.shuffle(NVVM::ShflKind::idx, sum, l.add(l.shl(l.quad, 1), 2 * kLevel1Rows));
   Value first = l.shr(l.quad, 1), zero = l.f32(0);
   Value isDiagonal = l.compare(Predicate::eq, l.inQuad, first);
   Value odd = l.compare(Predicate::ne, l.bitAnd(l.quad, 1), l.i32(0));
