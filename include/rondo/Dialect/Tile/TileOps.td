@@ -86,7 +86,10 @@ def Tile_OctetRowsAttr : Tile_Layout<"OctetRows", "octet_rows"> {
 
 def Tile_GramAttr : Tile_Layout<"Gram", "gram"> {
   let summary = "where `tile.decayed_gram` leaves its products";
-  let description = [{ `tensor<64x64xf32>` over 8 warps, 16 elements a thread, in an order that only the lowering knows. }];
+  let description = [{
+    `tensor<64x64xf32>` over 8 warps, 16 numbers a thread that only the lowering knows: several of them add up to an element. Only
+    linear operations (sums, a scalar factor) may come before `tile.store`, which adds up, and rounds where the buffer is a 16-bit tile.
+  }];
 }
 
 //===----------------------------------------------------------------------===//
@@ -323,7 +326,8 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let summary = "registers to a tile";
   let description = [{
     The reverse of `tile.load` (stmatrix for fragments). The value has the buffer's element type. Lanes and columns are written by the first warp of the role only
-    (they are copies in the others), rows by their owners.
+    (they are copies in the others), rows by their owners. A `#tile.gram` value goes to a `64x64xf32` buffer or, rounded, to a 16-bit tile, with zeros
+    above the diagonal.
   }];
   let arguments = (ins AnyStaticShapeTensor:$value, Tile_SharedType:$buffer, UnitAttr:$transposed);
   let assemblyFormat = "(`transposed` $transposed^)? $value `to` $buffer attr-dict `:` type($value) `->` type($buffer)";
@@ -448,7 +452,9 @@ def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
     for s < t, accumulator_i[t, s] + sum_r diagonal_i[t, r] k[t, r] for s = t where diagonals are given. Above the diagonal: the accumulator.
     queries, diagonals, key and decays: octets (f32) of one block of 64 channels; accumulators and results: `tensor<64x64xf32, #tile.gram>`, the layout in which this operation leaves its
     products (`tile.store` writes it to an f32 buffer). `totals` (`8x64xf32`) holds the totals of the octets, as `tile.decayed_factors` wrote them; `room` is where the operands of the
-    levels go, at least `64x64` tiles for each query and level.
+    levels go: with n queries a tile of `96 (n + 1)` rows (3 tiles of `64x64` for one query, 4.5 for two); from `64 (n + 1)` rows on (2, 3) it works in two
+    passes, with two more barriers. Diagonals belong to the first queries; there may be fewer of them. Where a query is another value times the decay, and
+    that value the diagonal, multiply for this operation only (elsewhere `value * (prefix * decay)`): one octet less in registers.
 
     By levels of a binary tree of tokens (halves of 1, 2, 4, 8, 16, 32): at each level rows of right halves carry q times the product since the boundary, rows of left halves k times the
     product up to it, rounded to 16 bits once; mma.sync forms the products of the pairs that the level owns. Only products over intervals: exact for decays of 0.
