@@ -12,7 +12,7 @@ import numpy as np
 
 from memory import IN_FLIGHT, LOCAL, READ, SHARED, WRITE, History, Memory, f4, i4, u1, u2, u4, u8, words
 from ptx import PtxError
-from translate import ALL, LANE, LANES, NONE, Translator, f2, pack, widen
+from translate import LANE, LANES, Translator, f2, widen
 
 SHARED_BEGIN = 1024  # the first bytes of shared memory belong to the system
 EVERY, NO_LANES = np.full(LANES, True), np.full(LANES, False)

@@ -38,7 +38,8 @@ class Memory:
         if (offsets & u8(size - 1)).any():
             self.refuse(addresses, offsets & u8(size - 1) != 0, f"is not aligned to {size} bytes")
         ends = np.minimum(offsets + u8(size - 1), u8(len(self.bytes)))
-        allowed = self.access.take(np.minimum(offsets, ends)) & self.access.take(ends) & access
+        first, last = np.minimum(offsets, ends).astype(np.intp), ends.astype(np.intp)
+        allowed = self.access.take(first) & self.access.take(last) & u1(access)
         if not allowed.all():
             self.refuse(addresses, allowed == 0, "may not be " + ("read" if access == READ else "written"))
         return offsets

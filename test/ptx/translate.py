@@ -8,7 +8,7 @@ import re
 
 import numpy as np
 
-from ptx import Address, Imm, Label, PtxError, Reg, Special, Symbol
+from ptx import Address, Imm, PtxError, Reg, Special, Symbol
 from memory import LOCAL, SHARED, f4, i4, u1, u2, u4, u8
 
 f2, f8, i1, i2, i8 = np.float16, np.float64, np.int8, np.int16, np.int64
