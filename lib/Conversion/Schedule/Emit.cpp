@@ -173,22 +173,25 @@ static SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &r
   return {64, roundUp(shape[1 - rowAxis], 64)};
 }
 
+/// A columns vector as row 0 of 16 rows, the others 0.
+Value Scheduler::firstRow(Value along, Role &role) {
+  ImplicitLocOpBuilder &at = role.b;
+  int64_t size = cast<RankedTensorType>(along.getType()).getDimSize(0);
+  auto type = fragmentType({16, size}, at.getF32Type(), role);
+  auto index = cast<RankedTensorType>(type.clone(at.getI32Type()));
+  Value all = tile::BroadcastOp::create(at, type, along);
+  Value row = tile::IotaOp::create(at, index, at.getI64IntegerAttr(0));
+  Value zero = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(index), at.getI32IntegerAttr(0)));
+  Value first = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, row, zero);
+  Value none = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
+  return arith::SelectOp::create(at, first, all, none);
+}
+
 Value Scheduler::makeMatrix(Value value, Role &role) {
   ImplicitLocOpBuilder &at = role.b;
   if (role.kind == RoleKind::Vector && shapeOf(value).size() == 1 && !analysis.dependsOnArrays(value)) {
-    // Row 0 of 16.
     Value along = vector(value, role, /*alongRows=*/false);
-    if (!along)
-      return {};
-    auto type = fragmentType({16, roundUp(shapeOf(value)[0], 64)}, at.getF32Type(), role);
-    Value all = tile::BroadcastOp::create(at, type, along);
-    auto index = type.clone(at.getI32Type());
-    Value row = tile::IotaOp::create(at, cast<RankedTensorType>(index), at.getI64IntegerAttr(0));
-    Value zero =
-        arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(index), at.getI32IntegerAttr(0)));
-    Value first = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, row, zero);
-    Value none = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
-    return arith::SelectOp::create(at, first, all, none);
+    return along ? firstRow(along, role) : Value();
   }
   if (analysis.isToken(value)) {
     Value narrow = operand(value, role);
@@ -376,6 +379,17 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   bool transposed = position(rightMap.getResult(1)) == column;
   if (!transposed && position(rightMap.getResult(0)) != column)
     return refuse(op.getLoc(), "a product without a sum");
+  if (role.kind == RoleKind::Vector && analysis.timedAxes(rightValue) == 3 && !analysis.dependsOnArrays(leftValue) &&
+      !analysis.dependsOnArrays(rightValue)) {
+    // Sums of rows, in f32 where the matrix is made.
+    Value buffer = transposed ? Value() : rowSums(value, leftValue, rightValue, role);
+    if (!buffer)
+      return refuse(op.getLoc(), "a sum over the rows of a matrix");
+    auto along = RankedTensorType::get({chunk}, at.getF32Type(), tile::ColumnsAttr::get(at.getContext(), role.warps));
+    Value sums = firstRow(tile::LoadOp::create(at, along, buffer, UnitAttr()), role);
+    Value before = isZero(op.getOutputs()[0]) ? Value() : matrix(op.getOutputs()[0], role);
+    return before ? arith::AddFOp::create(at, before, sums).getResult() : sums;
+  }
   Value left;
   if (role.kind == RoleKind::Products) {
     if (position(leftMap.getResult(0)) != *rowLoop)
@@ -405,7 +419,7 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   auto type = fragmentType(shape, at.getF32Type(), role);
   UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
   Value high = tile::MmaOp::create(at, type, left, right, accumulator, flip);
-  if (role.kind != RoleKind::Vector || analysis.getPadding(leftValue))
+  if (role.kind != RoleKind::Vector || !analysis.dependsOnArrays(leftValue))
     return high;
   // Normalizers divide: a vector state is read in two 16-bit parts.
   Value wide = matrix(leftValue, role);

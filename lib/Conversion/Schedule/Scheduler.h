@@ -138,6 +138,7 @@ private:
   unsigned rowAxis(Value value, Role &role);
   Value matrix(Value value, Role &role);
   Value makeMatrix(Value value, Role &role);
+  Value firstRow(Value along, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.
@@ -167,6 +168,8 @@ private:
   /// A lanes value as a buffer for `consumer`.
   Value lanesBuffer(Value value, Role &consumer);
   Value rowsBuffer(Value value, Role &consumer);
+  /// The sums over a matrix's rows, weighted, that the role of the matrix makes.
+  Value rowSums(Value value, Value weights, Value rows, Role &consumer);
   Shared *tokenTile(Value argument, bool isSliced);
 
   mlir::Value refuse(mlir::Location loc, const llvm::Twine &why);
@@ -193,7 +196,7 @@ private:
   std::vector<std::unique_ptr<Channel>> channels;
   Role *load = nullptr, *gates = nullptr;
   Channel *inputChannel = nullptr, *gatesChannel = nullptr;
-  llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, inverses, tableBuffers;
+  llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;

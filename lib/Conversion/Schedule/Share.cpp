@@ -138,3 +138,24 @@ Value Scheduler::rowsBuffer(Value value, Role &consumer) {
   }
   return openSlot(consumer, it->second);
 }
+
+Value Scheduler::rowSums(Value value, Value weights, Value rows, Role &consumer) {
+  auto it = sums.find(value);
+  if (it == sums.end()) {
+    Role &producer = productsRole(0);
+    Value wide = matrix(rows, producer), along = wide ? vector(weights, producer, /*alongRows=*/false) : Value();
+    if (!along)
+      return {};
+    ImplicitLocOpBuilder &at = producer.b;
+    Value factors = tile::BroadcastOp::create(at, wide.getType(), along);
+    auto type = RankedTensorType::get({chunk}, at.getF32Type(), tile::RowsAttr::get(at.getContext(), producer.warps));
+    Value summed = tile::ReduceOp::create(at, type, arith::MulFOp::create(at, wide, factors), at.getI64IntegerAttr(1));
+    Channel &channel = addChannel(producer, 2);
+    Shared shared{allocate({chunk}, at.getF32Type(), 2), &channel};
+    tile::AcquireOp::create(at, channel.handle, producer.time);
+    tile::StoreOp::create(at, summed, openSlot(producer, shared), UnitAttr());
+    tile::CommitOp::create(at, channel.handle, producer.time);
+    it = sums.insert({value, shared}).first;
+  }
+  return openSlot(consumer, it->second);
+}
