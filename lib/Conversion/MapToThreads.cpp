@@ -515,6 +515,9 @@ LogicalResult MapToThreads::map(scf::ForOp items) {
     auto type = MemRefType::get({arena.getType().getNumElements() / 4}, b.getF32Type());
     floats = memref::AllocOp::create(b, arena.getLoc(), type, arena.getAlignmentAttr());
   }
+  for (Operation *op : schedule.barriers)
+    if (isa<scf::ForOp>(op))
+      gpu::BarrierOp::create(b, op->getLoc())->moveBefore(op);
   for (auto &[op, works] : schedule.work) {
     for (const Work &work : works) {
       if (schedule.barriers.contains(work.op))

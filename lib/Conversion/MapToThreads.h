@@ -73,7 +73,7 @@ public:
 
   /// The work in the order of the program; that of a parallel loop is listed under the loop.
   llvm::MapVector<mlir::Operation *, llvm::SmallVector<Work>> work;
-  /// Work (by its operation) that begins with a barrier.
+  /// Work (by its operation) and loops that begin with a barrier.
   llvm::DenseSet<mlir::Operation *> barriers;
 
 private:

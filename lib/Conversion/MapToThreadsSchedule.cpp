@@ -416,6 +416,8 @@ public:
 private:
   void visitBlock(Block &block, Pending &pending);
   void visitWork(const Work &work, Pending &pending);
+  /// Whether something in the loop conflicts with what is pending before it.
+  bool mustWaitBefore(scf::ForOp loop, const Pending &pending);
 
   static void merge(Pending &into, const Pending &from) {
     for (const Access &access : from)
@@ -442,7 +444,26 @@ void BarrierPlacement::visitWork(const Work &work, Pending &pending) {
   merge(pending, list);
 }
 
+bool BarrierPlacement::mustWaitBefore(scf::ForOp loop, const Pending &pending) {
+  WalkResult result = loop.walk([&](Operation *op) {
+    auto found = schedule.work.find(op);
+    if (found != schedule.work.end())
+      for (const Work &work : found->second)
+        for (const Access &now : accesses[work.op])
+          for (const Access &before : pending)
+            if (conflict(before, now))
+              return WalkResult::interrupt();
+    return WalkResult::advance();
+  });
+  return result.wasInterrupted();
+}
+
 void BarrierPlacement::visitLoop(scf::ForOp loop, Pending &pending) {
+  // A barrier for what was before the loop stands before it: inside, it would be met in each iteration.
+  if (schedule.barriers.contains(loop) || mustWaitBefore(loop, pending)) {
+    schedule.barriers.insert(loop);
+    pending.clear();
+  }
   // What is pending at the end of an iteration is pending at the beginning of the next, until nothing new comes.
   Pending entry = pending, exit;
   for (size_t barriers = -1, size = -1; barriers != schedule.barriers.size() || size != entry.size();) {

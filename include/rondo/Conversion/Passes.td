@@ -313,7 +313,7 @@ def RondoMapToThreads : Pass<"rondo-map-to-threads", "::mlir::func::FuncOp"> {
     are spread along with the operation inside. All other control flow is the same for all threads; single elements are
     stored by thread 0. Prefetches disappear.
 
-    A barrier stands before an operation that touches an element which another thread may have touched since the last barrier,
+    A barrier stands before a loop or an operation that touches an element which another thread may have touched since the last barrier,
     in this iteration of the loops around it or an earlier one. Accesses are compared by their places in the arena: different
     buffers, different rows and different iterations of a loop over rows do not meet; and no barrier is needed where both
     operations run over the same iterations in the same order, for then the same thread touches the same element.
