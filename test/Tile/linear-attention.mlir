@@ -1,3 +1,47 @@
+// RUN: rondo-opt %s --rondo-lower-tiles | FileCheck %s
+// RUN: rondo-opt %s --rondo-lower-tiles --rondo-tile-to-nvvm | FileCheck %s --check-prefix=NVVM
+
+// Rings of 2 x 64 x 128 for q, k, v, of 2 x 64 x 64 for P and o, two channels of two slots.
+// CHECK-LABEL: llvm.func @linear_attention_kernel(
+// CHECK-SAME: nvvm.kernel, nvvm.maxntid = array<i32: 512, 1, 1>
+// CHECK-SAME: rondo.launch = {blocks = 1 : i64, maxBlocks = 0 : i64, params = [
+// CHECK-SAME: {array = "q", box = [64, 64], kind = "map", swizzle = 128 : i64}
+// CHECK-SAME: shared = 131136 : i64, threads = 512 : i64, workspace = 0 : i64}
+
+// One fetch fills tokens; 12 warps free it. Four warps fill scores, eight free it.
+// CHECK: %[[C1:.*]] = arith.constant 1 : i32
+// CHECK-NEXT: nvvm.mbarrier.init %{{.*}}, %[[C1]]
+// CHECK: %[[C12:.*]] = arith.constant 12 : i32
+// CHECK-NEXT: nvvm.mbarrier.init %{{.*}}, %[[C12]]
+// CHECK: %[[C4:.*]] = arith.constant 4 : i32
+// CHECK-NEXT: nvvm.mbarrier.init %{{.*}}, %[[C4]]
+// CHECK: %[[C8:.*]] = arith.constant 8 : i32
+// CHECK-NEXT: nvvm.mbarrier.init %{{.*}}, %[[C8]]
+// CHECK: nvvm.barrier0
+
+// Warpgroups first.
+// CHECK: nvvm.setmaxregister decrease 80
+// CHECK: setp.ne.b32 p, 0, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {{.*}}, $32, $33, p, 1, 1, 0, 0;
+// CHECK-COUNT-7: setp.ne.b32 p, 1, 0; wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16 {{.*}}, $64, $65, p, 1, 1, 0, 0;
+// CHECK: wgmma.wait_group.sync.aligned 0;
+
+// The first product waits for nobody; the second goes on with its registers; both have ended where o is rounded, the third not.
+// CHECK: nvvm.setmaxregister increase 184
+// CHECK: wgmma.fence.sync.aligned;
+// CHECK-COUNT-8: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK: nvvm.ldmatrix {{.*}}layout = #nvvm.mma_layout<col>
+// CHECK-NOT: wait_group
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n64k16.f32.bf16.bf16
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK-COUNT-4: wgmma.mma_async.sync.aligned.m64n128k16.f32.bf16.bf16
+// CHECK: nvvm.wgmma.commit.group.sync.aligned
+// CHECK: nvvm.stmatrix {{.*}}layout = #nvvm.mma_layout<col>
+// CHECK: nvvm.setmaxregister decrease 56
+
+// NVVM-NOT: scf.
+// NVVM-NOT: arith.
+
 // Linear attention without decay: S_t = S_{t-1} + k_t v_t^T, o_t = S_t^T q_t, in chunks of 64 tokens; S^T in the registers of two
 // warpgroups. Three roles: TMA, products of tokens, states.
 

@@ -224,10 +224,8 @@ LogicalResult RoleLowering::lowerBlock(Block &block) {
     if (!op.hasTrait<OpTrait::IsTerminator>())
       if (failed(lowerOperation(&op)))
         return failure();
-  // What nobody uses is not lowered.
-  if (block.mightHaveTerminator() && failed(lowerDeferred(block.getTerminator()->getOperands())))
+  if (failed(lowerAllDeferred()))
     return failure();
-  deferred.clear();
   recomputable.clear();
   return success();
 }
