@@ -275,6 +275,8 @@ void KernelWriter::setLaunch() {
                                                        b.getNamedAttr("params", b.getArrayAttr(params))}));
   kernel->setAttr(NVVM::NVVMDialect::getKernelFuncAttrName(), b.getUnitAttr());
   kernel->setAttr(NVVM::NVVMDialect::getReqntidAttrName(), b.getDenseI32ArrayAttr({int32_t(threads)}));
+  // Else ptxas keeps registers for a second block, and spills.
+  kernel->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
   for (StringRef name : {"rondo.arrays", "rondo.chunk", "rondo.block", "rondo.scratch_bytes"})
     if (Attribute attr = source->getAttr(name))
       kernel->setAttr(name, attr);

@@ -43,6 +43,7 @@ void rondo::buildSimtPipeline(OpPassManager &pm, const CudaPipelineOptions &opti
   buildSimtThreadsPipeline(pm, options);
   RondoThreadsToNVVMOptions kernel;
   kernel.blocks = options.blocks;
+  kernel.mostShared = 227 << 10; // what a block may have on Hopper
   pm.addPass(createRondoThreadsToNVVM(kernel));
   OpPassManager &device = pm.nest<gpu::GPUModuleOp>();
   device.addPass(createRondoApproximateMath());

@@ -6,7 +6,7 @@
 // CHECK:       gpu.module @cuda
 // CHECK:         llvm.mlir.global external @hgrn_kernel_shared() {addr_space = 3 : i32
 // CHECK:         llvm.func @hgrn_kernel(
-// CHECK-SAME:      nvvm.kernel, nvvm.reqntid = array<i32: 256>
+// CHECK-SAME:      nvvm.kernel, nvvm.minctasm = 1 : i32, nvvm.reqntid = array<i32: 256>
 // CHECK-SAME:      rondo.launch = {blocks = 1 : i64, maxBlocks = 0 : i64, params = [
 // CHECK-SAME:        {dim = "B", kind = "size"}, {dim = "T", kind = "size"}, {dim = "H", kind = "size"},
 // CHECK-SAME:        {array = "x", kind = "pointer"}, {array = "x", dim = "B", kind = "stride"}, {array = "x", dim = "T", kind = "stride"}, {array = "x", dim = "H", kind = "stride"}, {array = "x", kind = "heads"}
