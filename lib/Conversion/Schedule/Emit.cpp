@@ -416,8 +416,16 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   SmallVector<int64_t> shape = fragmentShape(value, row, role);
   if (shape[1] != (transposed ? rightShape[1] : rightShape[0]))
     return refuse(op.getLoc(), "operands of different sizes");
-  return tile::MmaOp::create(at, fragmentType(shape, at.getF32Type(), role), left, right, accumulator,
-                             transposed ? at.getUnitAttr() : UnitAttr());
+  auto type = fragmentType(shape, at.getF32Type(), role);
+  UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
+  Value high = tile::MmaOp::create(at, type, left, right, accumulator, flip);
+  if (role.kind != RoleKind::Vector || !analysis.dependsOnArrays(leftValue))
+    return high;
+  // Normalizers divide: a vector state is read in two 16-bit parts.
+  Value wide = matrix(leftValue, role);
+  Value rest = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), left));
+  Value low = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), rest);
+  return tile::MmaOp::create(at, type, low, right, high, flip);
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
