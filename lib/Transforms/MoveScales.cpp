@@ -20,7 +20,7 @@ namespace {
 /// `value` = `base` times a vector along one of its axes, or times a number.
 struct Scaled {
   Value base;
-  Value vector;  ///< null for a number
+  Value vector;      ///< null for a number
   unsigned axis = 0; ///< of the vector
   double number = 1;
 };
@@ -47,8 +47,8 @@ public:
     Value empty = tensor::EmptyOp::create(b, loc, type.getShape(), type.getElementType());
     SmallVector<utils::IteratorType> iterators(type.getRank(), utils::IteratorType::parallel);
     auto body = [&](OpBuilder &nested, Location at, ValueRange args) {
-      Value factor = scale.vector ? args[1]
-                                  : arith::ConstantOp::create(nested, at, nested.getF32FloatAttr(scale.number));
+      Value factor =
+          scale.vector ? args[1] : arith::ConstantOp::create(nested, at, nested.getF32FloatAttr(scale.number));
       Value result = arith::MulFOp::create(nested, at, args[0], factor);
       if (accumulator)
         result = arith::AddFOp::create(nested, at, result, args[scale.vector ? 2 : 1]);
@@ -166,8 +166,7 @@ static bool moveScale(linalg::ContractOp contract) {
       auto type = cast<RankedTensorType>(init.getType());
       Value zero = arith::ConstantOp::create(b, contract.getLoc(), b.getF32FloatAttr(0));
       Value empty = tensor::EmptyOp::create(b, contract.getLoc(), type.getShape(), type.getElementType());
-      contract.getOutputsMutable()[0].set(
-          linalg::FillOp::create(b, contract.getLoc(), zero, empty).getResult(0));
+      contract.getOutputsMutable()[0].set(linalg::FillOp::create(b, contract.getLoc(), zero, empty).getResult(0));
     }
     b.setInsertionPointAfter(contract);
     Value result = contract.getResult(0);

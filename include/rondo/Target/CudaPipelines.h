@@ -32,8 +32,8 @@ void buildSimtPipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &optio
 /// The same threads on a CPU, in the LLVM dialect, to be called like a CPU kernel: for tests.
 void buildSimtEmulationPipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &options);
 
-/// The token form (or chunk bodies of 64 tokens) to `tile.kernel`s on tensor cores; a mixer that these do not take stays a
-/// chunk body, with a remark.
+/// The token form (or chunk bodies of 64 tokens) to `tile.kernel`s on tensor cores; a mixer that these do not take
+/// stays a chunk body, with a remark.
 void buildToTilePipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &options);
 
 /// Tile kernels to `gpu.module @cuda` (LLVM and NVVM dialects).
