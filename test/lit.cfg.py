@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import lit.formats
 from lit.llvm import llvm_config
@@ -35,3 +36,7 @@ for feature, needed in {
 }.items():
     if needed <= set(flags):
         config.available_features.add(feature)
+
+# CUDA's assembler, for reports on kernels.
+if shutil.which("ptxas") or os.path.exists("/usr/local/cuda/bin/ptxas"):
+    config.available_features.add("ptxas")

@@ -174,8 +174,23 @@ static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap
     PassManager lower(&source.getContext(), ModuleOp::getOperationName());
     lower.enableVerifier(false);
     buildTileToNVVMPipeline(lower);
-    if (failed(lower.run(*copy)))
+    std::string reason;
+    Location loc = copy->getLoc();
+    LogicalResult lowered = success();
+    {
+      ScopedDiagnosticHandler quiet(&source.getContext(), [&](Diagnostic &diagnostic) {
+        if (reason.empty()) {
+          reason = diagnostic.str();
+          loc = diagnostic.getLocation();
+        }
+        return success();
+      });
+      lowered = lower.run(*copy);
+    }
+    if (failed(lowered)) {
+      emitRemark(loc) << "runs on CUDA cores: the kernel for tensor cores cannot be lowered: " << reason;
       return failure();
+    }
     stopwatch.lap("nvvm");
   }
   source.getModule().getBodyRegion().takeBody(copy->getBodyRegion());

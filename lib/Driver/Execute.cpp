@@ -58,16 +58,18 @@ static std::optional<Array> viewIfPresent(StringMap<NpyArray> &arrays, StringRef
   return found == arrays.end() ? std::nullopt : std::optional(viewArray(found->second));
 }
 
-Expected<KernelCall> prepareCall(const Engine &engine, const Signature &signature, Arrays &arrays, int64_t threads) {
-  SmallVector<Array, 8> inputs, outputs;
+ForwardViews::ForwardViews(const Signature &signature, Arrays &arrays) {
   for (const Operand &argument : signature.arguments)
     inputs.push_back(viewArray(arrays.inputs[argument.name]));
   for (const Operand &output : signature.outputs)
     outputs.push_back(viewArray(arrays.outputs[output.name]));
-  std::vector<StateArrays> states;
   for (const Operand &state : signature.states)
     states.push_back({viewIfPresent(arrays.initialStates, state.name), viewIfPresent(arrays.finalStates, state.name)});
-  return engine.prepare(engine.kernels().front().name, inputs, outputs, states, threads);
+}
+
+Expected<KernelCall> prepareCall(const Engine &engine, const Signature &signature, Arrays &arrays, int64_t threads) {
+  ForwardViews views(signature, arrays);
+  return engine.prepare(engine.kernels().front().name, views.inputs, views.outputs, views.states, threads);
 }
 
 Expected<KernelCall> prepareBackwardCall(const Engine &engine, const Signature &signature, GradientArrays &arrays,

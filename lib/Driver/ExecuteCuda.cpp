@@ -71,19 +71,8 @@ std::unique_ptr<CudaEngine> createCudaEngine(Source &source, MixerOp mixer, cons
 }
 
 Expected<CudaCall> prepareCall(const CudaEngine &engine, const Signature &signature, Arrays &arrays) {
-  SmallVector<Array, 8> inputs, outputs;
-  for (const Operand &argument : signature.arguments)
-    inputs.push_back(viewArray(arrays.inputs[argument.name]));
-  for (const Operand &output : signature.outputs)
-    outputs.push_back(viewArray(arrays.outputs[output.name]));
-  std::vector<StateArrays> states;
-  auto view = [](StringMap<NpyArray> &values, StringRef name) {
-    auto found = values.find(name);
-    return found == values.end() ? std::nullopt : std::optional(viewArray(found->second));
-  };
-  for (const Operand &state : signature.states)
-    states.push_back({view(arrays.initialStates, state.name), view(arrays.finalStates, state.name)});
-  return engine.prepare(inputs, outputs, states);
+  ForwardViews views(signature, arrays);
+  return engine.prepare(views.inputs, views.outputs, views.states);
 }
 
 /// About a second of launches, by events, and one line.

@@ -2,6 +2,7 @@
 
 #include "rondo/Target/Cuda.h"
 
+#include "Optimize.h"
 #include "StepTimer.h"
 #include "mlir/Dialect/GPU/IR/GPUDialect.h"
 #include "mlir/Dialect/LLVMIR/LLVMDialect.h"
@@ -70,17 +71,9 @@ static void optimize(llvm::Module &module, llvm::TargetMachine &machine) {
   // There are no vectors in a thread; wide loads are formed by the back end.
   tuning.LoopVectorization = false;
   tuning.SLPVectorization = false;
-  llvm::PassBuilder builder(&machine, tuning);
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager callGraph;
-  llvm::ModuleAnalysisManager modules;
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(callGraph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3).run(module, modules);
+  llvm::cantFail(runIRPasses(module, machine, tuning, [](llvm::PassBuilder &builder) {
+    return llvm::Expected<llvm::ModulePassManager>(builder.buildPerModuleDefaultPipeline(llvm::OptimizationLevel::O3));
+  }));
 }
 
 llvm::Expected<CudaCode> rondo::generatePtx(ModuleOp module, CudaTimes *times) {

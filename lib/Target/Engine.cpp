@@ -2,6 +2,7 @@
 
 #include "rondo/Target/Engine.h"
 
+#include "Optimize.h"
 #include "StepTimer.h"
 #include "mlir/Target/LLVMIR/Export.h"
 #include "llvm/ExecutionEngine/Orc/LLJIT.h"
@@ -153,23 +154,15 @@ static std::unique_ptr<llvm::Module> translate(ModuleOp module, llvm::LLVMContex
 /// What is left to do after Rondo's own passes: they have tiled, vectorised and unrolled. -O2 takes seven times as long
 /// for code that is at most 3 % faster.
 static llvm::Error optimize(llvm::Module &module, const CpuTarget &target) {
-  llvm::PassBuilder builder(&target.machine());
-  llvm::LoopAnalysisManager loops;
-  llvm::FunctionAnalysisManager functions;
-  llvm::CGSCCAnalysisManager callGraph;
-  llvm::ModuleAnalysisManager modules;
-  builder.registerModuleAnalyses(modules);
-  builder.registerCGSCCAnalyses(callGraph);
-  builder.registerFunctionAnalyses(functions);
-  builder.registerLoopAnalyses(loops);
-  builder.crossRegisterProxies(loops, functions, callGraph, modules);
-  llvm::ModulePassManager passes;
-  if (llvm::Error failed = builder.parsePassPipeline(
-          passes,
-          "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-fixpoint;max-iterations=1>,simplifycfg)"))
-    return failed;
-  passes.run(module, modules);
-  return llvm::Error::success();
+  auto make = [](llvm::PassBuilder &builder) -> llvm::Expected<llvm::ModulePassManager> {
+    llvm::ModulePassManager passes;
+    if (llvm::Error failed = builder.parsePassPipeline(
+            passes,
+            "function(sroa,early-cse,loop-mssa(licm),instcombine<no-verify-fixpoint;max-iterations=1>,simplifycfg)"))
+      return std::move(failed);
+    return std::move(passes);
+  };
+  return runIRPasses(module, target.machine(), {}, make);
 }
 
 static llvm::Error generate(llvm::Module &module, const CpuTarget &target, llvm::CodeGenFileType type,

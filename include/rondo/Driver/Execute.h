@@ -13,6 +13,13 @@ namespace rondo::driver {
 std::unique_ptr<Engine> createEngine(Source &source, MixerOp mixer, const BuildRequest &request, const Options &options,
                                      Stopwatch &stopwatch);
 
+/// The arrays of a forward call as an engine takes them, in the order of the signature.
+struct ForwardViews {
+  llvm::SmallVector<Array, 8> inputs, outputs;
+  std::vector<StateArrays> states;
+  ForwardViews(const Signature &signature, Arrays &arrays);
+};
+
 /// The kernel's call on `arrays`, which have the kernel's element types and outlive it. Outputs and final states that
 /// are there are written; a missing initial state starts with its `init`.
 llvm::Expected<KernelCall> prepareCall(const Engine &engine, const Signature &signature, Arrays &arrays,

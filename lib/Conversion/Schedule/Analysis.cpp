@@ -24,15 +24,15 @@ int64_t Analysis::getState(Value value) const {
 
 bool Analysis::hasRole(Value value, StringRef role) const {
   auto argument = dyn_cast<BlockArgument>(value);
-  if (!argument || argument.getOwner() != &const_cast<func::FuncOp &>(body).getBody().front())
+  if (!argument || argument.getOwner() != &body.getBody().front())
     return false;
-  auto attr = const_cast<func::FuncOp &>(body).getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
+  auto attr = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
   return attr && attr.getValue() == role;
 }
 
 StringRef Analysis::getName(Value argument) const {
   unsigned number = cast<BlockArgument>(argument).getArgNumber();
-  return const_cast<func::FuncOp &>(body).getArgAttrOfType<StringAttr>(number, "rondo.name").getValue();
+  return body.getArgAttrOfType<StringAttr>(number, "rondo.name").getValue();
 }
 
 uint64_t Analysis::dependsOn(Value value) {

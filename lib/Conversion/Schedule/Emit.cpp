@@ -10,9 +10,6 @@ using namespace mlir;
 using namespace rondo;
 using namespace rondo::schedule;
 
-static int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-
 static bool isZero(Value value) {
   auto fill = value.getDefiningOp<linalg::FillOp>();
   return fill && matchPattern(fill.getInputs()[0], m_AnyZeroFloat());
@@ -169,8 +166,8 @@ Value Scheduler::matrix(Value value, Role &role) {
 static SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role) {
   ArrayRef<int64_t> shape = shapeOf(value);
   if (role.kind == RoleKind::Vector)
-    return {16, roundUp(shape[0], 64)};
-  return {64, roundUp(shape[1 - rowAxis], 64)};
+    return {16, alignUp(shape[0], 64)};
+  return {64, alignUp(shape[1 - rowAxis], 64)};
 }
 
 /// A columns vector as row 0 of 16 rows, the others 0.
@@ -219,7 +216,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     Value kept = matrix(keep.getOperand(), role);
     if (!kept || analysis.getPadding(keep.getOperand()) == std::optional<double>(fill))
       return kept;
-    return keepRows(value, kept, fill, role, role.kind == RoleKind::Products ? 0 : 1);
+    return keepRows(kept, fill, role, role.kind == RoleKind::Products ? 0 : 1);
   }
   if (auto solve = dyn_cast<chunk::SolveOp>(op)) {
     if (solve.getTransposed())
@@ -243,10 +240,10 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
       return {};
     return tile::IntervalProductsOp::create(at, fragmentType({chunk, chunk}, at.getF32Type(), role), buffer);
   }
-  return refuse(op->getLoc(), "'" + op->getName().getStringRef() + "'");
+  return refuse(op->getLoc(), "no tile form of '" + op->getName().getStringRef() + "'");
 }
 
-Value Scheduler::keepRows(Value value, Value kept, double fill, Role &role, int64_t timeAxis) {
+Value Scheduler::keepRows(Value kept, double fill, Role &role, int64_t timeAxis) {
   ImplicitLocOpBuilder &at = role.b;
   auto type = cast<RankedTensorType>(kept.getType());
   if (type.getRank() == 1)
@@ -325,10 +322,8 @@ Value Scheduler::operand(Value value, Role &role) {
     if (!shared)
       return {};
     Value buffer = openSlot(role, *shared);
-    if (transposed && cast<tile::SharedType>(buffer.getType()).getShape()[1] > 64) {
-      auto piece = tile::SharedType::get(at.getContext(), {chunk, 64}, element, false);
-      buffer = tile::BlockOp::create(at, piece, buffer, tile::CopyIndexOp::create(at));
-    }
+    if (transposed)
+      buffer = ownColumns(role, buffer);
     ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
     auto type = fragmentType(transposed ? ArrayRef<int64_t>({shape[1], shape[0]}) : shape, element, role);
     result = tile::LoadOp::create(at, type, buffer, transposed ? at.getUnitAttr() : UnitAttr());
@@ -444,19 +439,14 @@ Value Scheduler::vector(Value value, Role &role, bool alongRows) {
 
 Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   ImplicitLocOpBuilder &at = role.b;
-  int64_t size = alongRows ? 16 * role.warps : roundUp(shapeOf(value)[0], 64);
+  int64_t size = alongRows ? 16 * role.warps : alignUp(shapeOf(value)[0], 64);
   Attribute layout = alongRows ? Attribute(tile::RowsAttr::get(at.getContext(), role.warps))
                                : tile::ColumnsAttr::get(at.getContext(), role.warps);
   auto type = RankedTensorType::get({size}, at.getF32Type(), layout);
   if (analysis.isParameter(value)) {
     Value offset;
     if (alongRows && role.kind == RoleKind::State) {
-      Value piece = tile::CopyIndexOp::create(at);
-      if (blocks > 1)
-        piece = arith::AddIOp::create(
-            at, piece,
-            arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, pieces)));
-      offset = arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
+      offset = firstFree(at);
     }
     return tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(value)), offset);
   }
@@ -541,12 +531,6 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
   tile::SyncOp::create(at, UnitAttr());
   tile::StoreOp::create(at, narrow, buffer, at.getUnitAttr());
   tile::SyncOp::create(at, at.getUnitAttr());
-  Value piece = copy;
-  if (blocks > 1)
-    piece = arith::AddIOp::create(
-        at, piece,
-        arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, pieces)));
-  Value offset = arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
-  tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, offset);
+  tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, firstFree(at));
   return success();
 }

@@ -13,8 +13,6 @@ using namespace mlir;
 using namespace rondo;
 using namespace rondo::schedule;
 
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-
 Value Scheduler::lanes(Value value) {
   if (Value known = laneValues.lookup(value))
     return known;
@@ -61,7 +59,7 @@ Value Scheduler::makeLanes(Value value) {
   }
   if (auto keep = dyn_cast<chunk::KeepRowsOp>(op)) {
     Value kept = lanes(keep.getOperand());
-    return kept ? keepRows(value, kept, keep.getFill().convertToDouble(), *gates, 0) : Value();
+    return kept ? keepRows(kept, keep.getFill().convertToDouble(), *gates, 0) : Value();
   }
   if (auto products = dyn_cast<chunk::CumprodOp>(op)) {
     Value decays = lanes(products.getOperand());
@@ -92,7 +90,7 @@ Value Scheduler::makeLanes(Value value) {
       return {};
     return laneValues.lookup(value);
   }
-  return refuse(op->getLoc(), "'" + op->getName().getStringRef() + "' on numbers of tokens");
+  return refuse(op->getLoc(), "no tile form of '" + op->getName().getStringRef() + "' on numbers of tokens");
 }
 
 namespace {

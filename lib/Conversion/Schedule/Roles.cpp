@@ -10,9 +10,6 @@ using namespace rondo::schedule;
 
 static constexpr int64_t kMaxShared = 232448;
 
-static int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-
 Value Scheduler::refuse(Location loc, const Twine &why) {
   if (reason.empty()) {
     reason = why.str();
@@ -120,16 +117,10 @@ Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t c
     Type type = at.getF32Type();
     Value offset;
     if (shape.size() == 2) {
-      type = fragmentType({64, roundUp(shape[1 - role.freeAxis], 64)}, at.getF32Type(), role);
-      Value piece = tile::CopyIndexOp::create(at);
-      if (blocks > 1) {
-        Value block = tile::BlockIndexOp::create(at);
-        Value pieceCount = arith::ConstantIndexOp::create(at, copies);
-        piece = arith::AddIOp::create(at, piece, arith::MulIOp::create(at, block, pieceCount));
-      }
-      offset = arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
+      type = fragmentType({64, alignUp(shape[1 - role.freeAxis], 64)}, at.getF32Type(), role);
+      offset = firstFree(at);
     } else if (shape.size() == 1) {
-      type = fragmentType({16, roundUp(shape[0], 64)}, at.getF32Type(), role);
+      type = fragmentType({16, alignUp(shape[0], 64)}, at.getF32Type(), role);
     }
     auto load = tile::LoadStateOp::create(at, type, at.getStringAttr(analysis.getName(state)), start, offset,
                                           shape.size() == 2 && role.freeAxis == 0 ? at.getUnitAttr() : UnitAttr());
@@ -149,11 +140,21 @@ Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t c
   return role;
 }
 
-Role *Scheduler::findRole(RoleKind kind) {
-  for (auto &role : roles)
-    if (role->kind == kind)
-      return role.get();
-  return nullptr;
+Value Scheduler::firstFree(ImplicitLocOpBuilder &at) {
+  Value piece = tile::CopyIndexOp::create(at);
+  if (blocks > 1)
+    piece = arith::AddIOp::create(
+        at, piece,
+        arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, pieces)));
+  return arith::MulIOp::create(at, piece, arith::ConstantIndexOp::create(at, 64));
+}
+
+Value Scheduler::ownColumns(Role &role, Value buffer) {
+  auto type = cast<tile::SharedType>(buffer.getType());
+  if (type.getShape()[1] == 64)
+    return buffer;
+  auto piece = tile::SharedType::get(role.b.getContext(), {chunk, 64}, element, false);
+  return tile::BlockOp::create(role.b, piece, buffer, tile::CopyIndexOp::create(role.b));
 }
 
 Role &Scheduler::productsRole(uint64_t dependence) {
@@ -218,8 +219,8 @@ LogicalResult Scheduler::createRoles() {
   // The columns of the last state are split over blocks; with a wide state each block has one warpgroup.
   const MatrixState &last = matrices.back();
   ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
-  int64_t allPieces = roundUp(lastShape[last.freeAxis], 64) / 64;
-  depth = roundUp(lastShape[1 - last.freeAxis], 64);
+  int64_t allPieces = alignUp(lastShape[last.freeAxis], 64) / 64;
+  depth = alignUp(lastShape[1 - last.freeAxis], 64);
   pieces = depth <= 128 ? std::min<int64_t>(allPieces, 2) : 1;
   while (allPieces % pieces)
     --pieces;
@@ -259,7 +260,7 @@ Value Scheduler::allocate(ArrayRef<int64_t> shape, Type type, int64_t slots) {
   if (slots > 1)
     sizes.insert(sizes.begin(), slots);
   auto shared = tile::SharedType::get(b.getContext(), sizes, type, slots > 1);
-  sharedBytes += roundUp(shared.getSlotBytes(), shared.isSwizzled() ? 1024 : 16) * slots;
+  sharedBytes += alignUp(shared.getSlotBytes(), shared.isSwizzled() ? 1024 : 16) * slots;
   return tile::AllocOp::create(b, shared);
 }
 
@@ -286,8 +287,6 @@ void Scheduler::chooseRegisters() {
       stateGroups += role->copies;
     else if (role->kind == RoleKind::Products)
       productGroups += role->copies;
-    else if (role->kind == RoleKind::Octets)
-      productGroups += 2;
     else
       smallWarps += role->warps;
   }
@@ -298,9 +297,7 @@ void Scheduler::chooseRegisters() {
   int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - products * productGroups) / stateGroups / 8 * 8);
   int64_t small = std::min<int64_t>(232, (all - state * stateGroups - products * productGroups) / smallGroups / 8 * 8);
   for (auto &role : roles) {
-    int64_t registers = role->kind == RoleKind::State                                        ? state
-                        : role->kind == RoleKind::Products || role->kind == RoleKind::Octets ? products
-                                                                                             : small;
+    int64_t registers = role->kind == RoleKind::State ? state : role->kind == RoleKind::Products ? products : small;
     role->op.setRegisters(registers);
   }
 }
@@ -400,6 +397,7 @@ FailureOr<tile::KernelOp> Scheduler::build() {
       return fail();
   finish();
   if (sharedBytes + 1024 > kMaxShared) {
+    isTooLarge = true;
     refuse(body.getLoc(), "it needs " + Twine(sharedBytes) + " bytes of shared memory");
     return fail();
   }

@@ -49,13 +49,13 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
       }
       reason = scheduler.reason;
       loc = scheduler.reasonLoc;
-      if (!StringRef(reason).contains("shared memory"))
+      if (!scheduler.isTooLarge)
         break;
     }
     if (required)
       body.emitError() << "does not go on tensor cores: " << reason;
     else
-      emitRemark(loc) << "runs on CUDA cores: tensor cores do not take " << reason;
+      emitRemark(loc) << "runs on CUDA cores: " << reason;
     return false;
   }
 };

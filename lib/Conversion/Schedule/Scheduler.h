@@ -22,9 +22,15 @@
 #include "llvm/ADT/MapVector.h"
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
+#include "llvm/Support/MathExtras.h"
 #include <memory>
 
 namespace rondo::schedule {
+
+inline int64_t alignUp(int64_t value, int64_t multiple) { return llvm::alignTo(value, multiple); }
+inline llvm::ArrayRef<int64_t> shapeOf(mlir::Value value) {
+  return mlir::cast<mlir::RankedTensorType>(value.getType()).getShape();
+}
 
 /// What the graph says about a value, whoever computes it.
 class Analysis {
@@ -51,7 +57,7 @@ public:
 
 private:
   bool hasRole(mlir::Value value, mlir::StringRef role) const;
-  mlir::func::FuncOp body;
+  mutable mlir::func::FuncOp body;
   llvm::SmallVector<mlir::BlockArgument> states;
   uint64_t arrayStates = 0;
   llvm::DenseMap<mlir::Value, uint64_t> dependences, timed;
@@ -73,7 +79,7 @@ struct Shared {
   Channel *channel = nullptr;
 };
 
-enum class RoleKind { Load, Gates, Products, Octets, State, Vector };
+enum class RoleKind { Load, Gates, Products, State, Vector };
 
 struct Role {
   std::string name;
@@ -110,8 +116,9 @@ public:
   mlir::FailureOr<tile::KernelOp> build();
   std::string reason;
   mlir::Location reasonLoc;
-  /// Bytes of shared memory that the kernel asks for.
+  /// Bytes of shared memory that the kernel asks for, and whether that is too much.
   int64_t sharedBytes = 0;
+  bool isTooLarge = false;
 
 private:
   using Value = mlir::Value;
@@ -123,11 +130,14 @@ private:
                 unsigned freeAxis = 1);
   Channel &addChannel(Role &producer, int64_t slots);
   Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element, int64_t slots);
+  /// The first of the 64 rows of fragments, along the free axis, that this copy of the role has.
+  Value firstFree(mlir::ImplicitLocOpBuilder &at);
+  /// The 64 columns of a tile that this copy of the role has.
+  Value ownColumns(Role &role, Value buffer);
   /// The slot of this iteration, after a wait if the role is not its producer.
   Value openSlot(Role &role, Shared shared);
   void finish();
   void chooseRegisters();
-  Role *findRole(RoleKind kind);
   /// The role for products that depend on these states but have no free axis.
   Role &productsRole(uint64_t dependence);
   mlir::ArrayAttr describeArrays();
@@ -153,7 +163,7 @@ private:
   /// The products of an output; then its way to memory, which runs beside the products of the states.
   mlir::LogicalResult emitOutputProduct(Value value, mlir::StringRef name);
   mlir::LogicalResult emitOutput(Value value, mlir::StringRef name);
-  Value keepRows(Value value, Value kept, double fill, Role &role, int64_t timeAxis);
+  Value keepRows(Value kept, double fill, Role &role, int64_t timeAxis);
 
   //===--- Gates.cpp: numbers of tokens, in lanes ---------------------------------------------------------------===//
   Value lanes(Value value);

@@ -6,9 +6,6 @@ using namespace mlir;
 using namespace rondo;
 using namespace rondo::schedule;
 
-static int64_t roundUp(int64_t value, int64_t multiple) { return (value + multiple - 1) / multiple * multiple; }
-static ArrayRef<int64_t> shapeOf(Value value) { return cast<RankedTensorType>(value.getType()).getShape(); }
-
 Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
   auto it = tokenTiles.find(argument);
   if (it != tokenTiles.end()) {
@@ -18,7 +15,7 @@ Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
   }
   if (isSliced)
     sliced.insert(argument);
-  int64_t columns = blocks > 1 && isSliced ? 64 * pieces : roundUp(shapeOf(argument)[1], 64);
+  int64_t columns = blocks > 1 && isSliced ? 64 * pieces : alignUp(shapeOf(argument)[1], 64);
   return &(tokenTiles[argument] = {allocate({chunk, columns}, element, budget.inputSlots), inputChannel});
 }
 
@@ -39,7 +36,7 @@ Value Scheduler::tile(Value value, Role &consumer) {
       return {};
     ImplicitLocOpBuilder &at = producer.b;
     ArrayRef<int64_t> shape = shapeOf(value);
-    SmallVector<int64_t> padded{chunk, roundUp(shape[1], 64)};
+    SmallVector<int64_t> padded{chunk, alignUp(shape[1], 64)};
     if (producer.kind == RoleKind::State)
       padded[1] = 64 * producer.copies;
     Channel &channel = addChannel(producer, 2);
@@ -48,10 +45,8 @@ Value Scheduler::tile(Value value, Role &consumer) {
     tile::AcquireOp::create(at, channel.handle, producer.time);
     Value buffer = openSlot(producer, shared);
     bool transposed = producer.kind == RoleKind::State;
-    if (transposed && producer.copies > 1) {
-      auto piece = tile::SharedType::get(at.getContext(), {chunk, 64}, element, false);
-      buffer = tile::BlockOp::create(at, piece, buffer, tile::CopyIndexOp::create(at));
-    }
+    if (transposed)
+      buffer = ownColumns(producer, buffer);
     tile::StoreOp::create(at, narrow, buffer, transposed ? at.getUnitAttr() : UnitAttr());
     tile::CommitOp::create(at, channel.handle, producer.time);
     it = tiles.insert({value, shared}).first;
