@@ -479,13 +479,19 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
           X^T = S^T k^T     U^T = R^T A^T     O^T += U^T P^T     S^T += U^T k
 
       has a fragment on the left (the rounded result of the one before: no data moves) and on the right a tile;
-    * *vectors*: vector states, the same in 16 rows of which the first counts.
+    * *vectors*: vector states, the same in 16 rows of which the first counts;
+    * *octets*: with a decay d[t, r] for each channel, everything of shape [C, K] that depends on no state. The state's products are
+
+          S^T (q * prefix)^T     V^T P^T     S^T <- S^T diag(total) + V^T (k * suffix)
+
+      and none of these right operands has the axis V. Eight warps make them in blocks of 64 channels (`tile.decayed_factors`, `tile.decayed_gram`); P and sums over
+      channels are carried from block to block. The tiles take the slots of token arrays that only this role reads, and whoever reads the tiles frees the slots.
 
     Values are made where they are asked for, from the results backwards; what crosses roles goes through rings in shared memory with a
     channel each. `chunk.solve` becomes a product with the inverse, which the *products* role makes. Columns of the free axis are split over warpgroups, and over thread blocks
     when there are many. Rows after the last token read 0; where that does not give the value that `chunk.keep_rows` asks for, the last chunk is masked.
 
-    A body that has a value of another kind (no matrix state, several, decays by channel, matrices a token, sizes above 256, f32 arrays) is left as it is with a remark, or is an error
+    A body that has a value of another kind (no matrix state, several, decays by channel along the free axis, matrices a token, sizes above 256, f32 arrays) is left as it is with a remark, or is an error
     with `required`: the CUDA-core path takes it.
 
     Numerics: narrows operands of products to the arrays' 16-bit type, once each, accumulates in f32; states, decays and vectors are f32. Reassociates.

@@ -56,6 +56,27 @@ uint64_t Analysis::dependsOn(Value value) {
   return dependences[value] = result;
 }
 
+Value Analysis::getChannelDecays(Operation *op) {
+  Value decays;
+  if (auto products = dyn_cast<chunk::CumprodOp>(op))
+    decays = products.getOperand();
+  else if (auto total = dyn_cast<chunk::TotalOp>(op))
+    decays = total.getOperand();
+  else if (auto gram = dyn_cast<chunk::DecayedGramOp>(op))
+    decays = gram.getDecay();
+  return decays && shapeOf(decays).size() == 2 ? decays : Value();
+}
+
+bool Analysis::dependsOnChannels(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return false;
+  if (auto it = channels.find(value); it != channels.end())
+    return it->second;
+  bool result = getChannelDecays(op) || llvm::any_of(op->getOperands(), [&](Value x) { return dependsOnChannels(x); });
+  return channels[value] = result;
+}
+
 static std::optional<unsigned> axisOf(AffineMap map, unsigned loop) {
   for (auto [axis, expr] : llvm::enumerate(map.getResults()))
     if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && dim.getPosition() == loop)
@@ -131,6 +152,8 @@ static std::optional<double> evaluate(Value value, ArrayRef<std::optional<double
     return -*x[0];
   if (isa<math::ExpOp>(op))
     return std::exp(*x[0]);
+  if (isa<math::ExpM1Op>(op))
+    return std::expm1(*x[0]);
   return std::nullopt;
 }
 

@@ -16,6 +16,8 @@ static bool isZero(Value value) {
 }
 
 RankedTensorType Scheduler::fragmentType(ArrayRef<int64_t> shape, Type type, Role &role) {
+  if (role.kind == RoleKind::Octets)
+    return RankedTensorType::get({64, 64}, type, tile::OctetsAttr::get(b.getContext()));
   return RankedTensorType::get(shape, type, tile::FragmentAttr::get(b.getContext(), role.warps));
 }
 
@@ -106,6 +108,8 @@ Value Scheduler::cloneBody(Block &block, Value yielded, ArrayRef<Value> argument
       if (!tensor)
         return refuse(op.getLoc(), "an index in a scalar");
       bool isRow = index.getDim() == rowAxis;
+      if (role.kind == RoleKind::Octets && !isRow)
+        return refuse(op.getLoc(), "the number of a channel");
       int64_t dimension = tensor.getRank() == 1 ? 0 : isRow ? 0 : 1;
       auto type = RankedTensorType::get(tensor.getShape(), at.getI32Type(), tensor.getEncoding());
       mapping[index] = tile::IotaOp::create(at, type, at.getI64IntegerAttr(dimension));
@@ -200,6 +204,13 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
   Operation *op = value.getDefiningOp();
   if (!op)
     return refuse(value.getLoc(), "a state of another role");
+  if (role.kind == RoleKind::Octets && isa<chunk::CumprodOp>(op))
+    return makeOctets(value);
+  if (role.kind == RoleKind::Products)
+    if (std::optional<DecayedGram> match = matchGram(value)) {
+      Value buffer = gramBuffer(*match, /*isRounded=*/false, role);
+      return tile::LoadOp::create(at, fragmentType({chunk, chunk}, at.getF32Type(), role), buffer, UnitAttr());
+    }
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
     return makeGeneric(generic, role);
   if (auto contract = dyn_cast<linalg::ContractOp>(op))
@@ -216,7 +227,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     Value kept = matrix(keep.getOperand(), role);
     if (!kept || analysis.getPadding(keep.getOperand()) == std::optional<double>(fill))
       return kept;
-    return keepRows(kept, fill, role, role.kind == RoleKind::Products ? 0 : 1);
+    return keepRows(kept, fill, role, role.kind == RoleKind::Products || role.kind == RoleKind::Octets ? 0 : 1);
   }
   if (auto solve = dyn_cast<chunk::SolveOp>(op)) {
     if (solve.getTransposed())
@@ -240,6 +251,8 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
       return {};
     return tile::IntervalProductsOp::create(at, fragmentType({chunk, chunk}, at.getF32Type(), role), buffer);
   }
+  if (isa<chunk::CumprodOp, chunk::DecayedApplyOp>(op))
+    return refuse(op->getLoc(), "decays by channel along the axis of a state that no product sums over");
   return refuse(op->getLoc(), "no tile form of '" + op->getName().getStringRef() + "'");
 }
 
@@ -295,8 +308,9 @@ Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
       made = matrix(operand, role);
     } else if (map.getNumResults() == 1 && isa<AffineDimExpr>(map.getResult(0))) {
       bool alongRows = cast<AffineDimExpr>(map.getResult(0)).getPosition() == row;
-      made = vector(operand, role, alongRows);
-      if (made)
+      bool alongChannels = role.kind == RoleKind::Octets && !alongRows;
+      made = alongChannels ? this->alongChannels(operand) : vector(operand, role, alongRows);
+      if (made && !alongChannels)
         made = tile::BroadcastOp::create(role.b, type, made);
     } else {
       return refuse(op.getLoc(), "a transposed operand");
@@ -324,6 +338,8 @@ Value Scheduler::operand(Value value, Role &role) {
     Value buffer = openSlot(role, *shared);
     if (transposed)
       buffer = ownColumns(role, buffer);
+    if (role.kind == RoleKind::Octets)
+      buffer = ownBlock(role, buffer);
     ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
     auto type = fragmentType(transposed ? ArrayRef<int64_t>({shape[1], shape[0]}) : shape, element, role);
     result = tile::LoadOp::create(at, type, buffer, transposed ? at.getUnitAttr() : UnitAttr());
@@ -439,9 +455,11 @@ Value Scheduler::vector(Value value, Role &role, bool alongRows) {
 
 Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   ImplicitLocOpBuilder &at = role.b;
-  int64_t size = alongRows ? 16 * role.warps : alignUp(shapeOf(value)[0], 64);
-  Attribute layout = alongRows ? Attribute(tile::RowsAttr::get(at.getContext(), role.warps))
-                               : tile::ColumnsAttr::get(at.getContext(), role.warps);
+  bool isOctetRows = role.kind == RoleKind::Octets;
+  int64_t size = isOctetRows ? chunk : alongRows ? 16 * role.warps : alignUp(shapeOf(value)[0], 64);
+  Attribute layout = isOctetRows ? Attribute(tile::OctetRowsAttr::get(at.getContext()))
+                     : alongRows ? Attribute(tile::RowsAttr::get(at.getContext(), role.warps))
+                                 : tile::ColumnsAttr::get(at.getContext(), role.warps);
   auto type = RankedTensorType::get({size}, at.getF32Type(), layout);
   if (analysis.isParameter(value)) {
     Value offset;
@@ -453,7 +471,9 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   FloatAttr number;
   if (auto fill = value.getDefiningOp<linalg::FillOp>(); fill && matchPattern(fill.getInputs()[0], m_Constant(&number)))
     return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), number));
-  if (!analysis.dependsOnArrays(value)) {
+  if (role.kind != RoleKind::Octets && needsOctets(value) && !value.getDefiningOp<linalg::GenericOp>())
+    return tile::LoadOp::create(at, type, octetVector(value, role), UnitAttr());
+  if (!analysis.dependsOnArrays(value) && !needsOctets(value)) {
     Value buffer = lanesBuffer(value, role);
     return buffer ? tile::LoadOp::create(at, type, buffer, UnitAttr()).getResult() : Value();
   }

@@ -233,13 +233,15 @@ LogicalResult Scheduler::createRoles() {
   for (const MatrixState &state : matrices)
     addRole("state." + analysis.getName(states[state.number]).str(), RoleKind::State, 4, pieces, {state.number},
             state.freeAxis);
+  if (failed(createOctets()))
+    return failure();
   load = &addRole("load", RoleKind::Load, 1, 1);
   gates = &addRole("gates", RoleKind::Gates, 1, 1, scalarNumbers);
   if (!vectorStates.empty())
     addRole("vectors", RoleKind::Vector, 1, 1, vectorStates);
-  inputChannel = &addChannel(*load, budget.inputSlots);
-  tile::AcquireOp::create(load->b, inputChannel->handle, load->time);
-  gatesChannel = &addChannel(*gates, budget.inputSlots);
+  if (!octets)
+    inputChannel = &addChannel(*load, budget.inputSlots);
+  gatesChannel = &addChannel(*gates, budget.gateSlots);
   tile::AcquireOp::create(gates->b, gatesChannel->handle, gates->time);
   return success();
 }
@@ -264,15 +266,35 @@ Value Scheduler::allocate(ArrayRef<int64_t> shape, Type type, int64_t slots) {
   return tile::AllocOp::create(b, shared);
 }
 
+Value Scheduler::allocateRing(ArrayRef<int64_t> shape, Type type) {
+  OpBuilder::InsertionGuard guard(b);
+  b.setInsertionPoint(roles.front()->op);
+  SmallVector<int64_t> sizes(shape);
+  sizes.insert(sizes.begin(), 1);
+  return tile::AllocOp::create(b, tile::SharedType::get(b.getContext(), sizes, type, /*ring=*/true));
+}
+
+void Scheduler::setSlots(Value ring, int64_t slots) {
+  auto type = cast<tile::SharedType>(ring.getType());
+  SmallVector<int64_t> sizes(type.getShape());
+  sizes.front() = slots;
+  ring.setType(tile::SharedType::get(b.getContext(), sizes, type.getElementType(), /*ring=*/true));
+  sharedBytes += alignUp(type.getSlotBytes(), type.isSwizzled() ? 1024 : 16) * slots;
+}
+
 Value Scheduler::openSlot(Role &role, Shared shared) {
+  // Once in an iteration, not in each block of channels.
+  ImplicitLocOpBuilder at = role.b;
+  if (role.inner)
+    at.setInsertionPoint(role.inner);
   Channel *channel = shared.channel;
   if (channel && channel->producer != &role && !role.waited[channel]) {
-    tile::WaitOp::create(role.b, channel->handle, role.time);
+    tile::WaitOp::create(at, channel->handle, role.time);
     role.waited[channel] = true;
     channel->consumers.insert(&role);
   }
   auto type = cast<tile::SharedType>(shared.ring.getType());
-  return type.getRing() ? tile::SlotOp::create(role.b, shared.ring, role.time).getResult() : shared.ring;
+  return type.getRing() ? tile::SlotOp::create(at, shared.ring, role.time).getResult() : shared.ring;
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -281,45 +303,58 @@ Value Scheduler::openSlot(Role &role, Shared shared) {
 
 void Scheduler::chooseRegisters() {
   // A multiprocessor has 512 registers for the 128 threads of a warpgroup, in eights for each warpgroup at the start.
-  int64_t stateGroups = 0, productGroups = 0, smallWarps = 0;
+  int64_t stateGroups = 0, productGroups = 0, octetGroups = octets ? 2 : 0, smallWarps = 0;
   for (auto &role : roles) {
     if (role->kind == RoleKind::State)
       stateGroups += role->copies;
     else if (role->kind == RoleKind::Products)
       productGroups += role->copies;
-    else
+    else if (role->kind != RoleKind::Octets)
       smallWarps += role->warps;
   }
   int64_t smallGroups = (smallWarps + 3) / 4, products = inverses.empty() ? 72 : 88;
-  int64_t groups = stateGroups + productGroups + smallGroups, all = 512 / groups / 8 * 8 * groups;
+  int64_t groups = stateGroups + productGroups + octetGroups + smallGroups, all = 512 / groups / 8 * 8 * groups;
   // Below this a state warpgroup's products wait for each other (ptxas C7512); what is left goes to the small roles.
   int64_t wanted = depth > 128 ? 240 : 192;
-  int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - products * productGroups) / stateGroups / 8 * 8);
-  int64_t small = std::min<int64_t>(232, (all - state * stateGroups - products * productGroups) / smallGroups / 8 * 8);
+  // The octets spill below 104; with more the state has too few.
+  int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
+  int64_t others = products * productGroups + perOctet * octetGroups;
+  int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - others) / stateGroups / 8 * 8);
+  int64_t small =
+      smallGroups == 0 ? 0 : std::min<int64_t>(232, (all - state * stateGroups - others) / smallGroups / 8 * 8);
   for (auto &role : roles) {
-    int64_t registers = role->kind == RoleKind::State ? state : role->kind == RoleKind::Products ? products : small;
+    int64_t registers = role->kind == RoleKind::State      ? state
+                        : role->kind == RoleKind::Products ? products
+                        : role->kind == RoleKind::Octets   ? perOctet
+                                                           : small;
     role->op.setRegisters(registers);
   }
 }
 
+void Scheduler::emitFetch(InputGroup &group) {
+  SmallVector<StringRef> names;
+  SmallVector<Value> buffers, offsets;
+  ImplicitLocOpBuilder &at = load->b;
+  tile::AcquireOp::create(at, group.channel->handle, load->time);
+  Value zero = arith::ConstantIndexOp::create(at, 0);
+  for (Value argument : group.arguments) {
+    names.push_back(analysis.getName(argument));
+    buffers.push_back(openSlot(*load, tokenTiles[argument]));
+    Value offset = zero;
+    if (blocks > 1 && sliced.contains(argument))
+      offset =
+          arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, 64 * pieces));
+    offsets.push_back(offset);
+  }
+  tile::FetchOp::create(at, group.channel->handle, load->time, at.getStrArrayAttr(names), buffers, offsets);
+}
+
 /// Frees the slots that a role reads, ends its loop and stores its states.
 void Scheduler::finish() {
-  if (!tokenTiles.empty()) {
-    SmallVector<StringRef> names;
-    SmallVector<Value> buffers, offsets;
-    ImplicitLocOpBuilder &at = load->b;
-    Value zero = arith::ConstantIndexOp::create(at, 0);
-    for (auto &[argument, shared] : tokenTiles) {
-      names.push_back(analysis.getName(argument));
-      buffers.push_back(openSlot(*load, shared));
-      Value offset = zero;
-      if (blocks > 1 && sliced.contains(argument))
-        offset =
-            arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, 64 * pieces));
-      offsets.push_back(offset);
-    }
-    tile::FetchOp::create(at, inputChannel->handle, load->time, at.getStrArrayAttr(names), buffers, offsets);
-  }
+  if (inputChannel && !tokenTiles.empty())
+    inputGroups.push_back({inputChannel, llvm::to_vector(llvm::make_first_range(tokenTiles))});
+  for (InputGroup &group : inputGroups)
+    emitFetch(group);
   if (gatesChannel->consumers.empty()) {
     // Nobody reads numbers of the tokens.
     for (Operation *user : llvm::to_vector(gatesChannel->handle.getUsers()))
@@ -335,7 +370,7 @@ void Scheduler::finish() {
   }
   for (auto &role : roles) {
     for (auto &channel : channels)
-      if (channel->consumers.contains(role.get()))
+      if (channel->isReleased && channel->consumers.contains(role.get()))
         tile::ReleaseOp::create(role->b, channel->handle, role->time);
     SmallVector<Value> yielded;
     for (int64_t number : role->states) {
@@ -395,6 +430,8 @@ FailureOr<tile::KernelOp> Scheduler::build() {
   for (auto [position, value] : llvm::enumerate(outputs))
     if (failed(emitOutput(value, outputNames[position])))
       return fail();
+  if (failed(emitOctets()))
+    return fail();
   finish();
   if (sharedBytes + 1024 > kMaxShared) {
     isTooLarge = true;

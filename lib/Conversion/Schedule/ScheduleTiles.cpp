@@ -41,8 +41,8 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
     std::string reason;
     Location loc = body.getLoc();
     // As many chunks on their way as fit.
-    for (int64_t slots = 3; slots >= 1; --slots) {
-      schedule::Scheduler scheduler(body, parseElement(&getContext(), dtype), elements, {slots});
+    for (const schedule::Budget &budget : schedule::Scheduler::getBudgets(body)) {
+      schedule::Scheduler scheduler(body, parseElement(&getContext(), dtype), elements, budget);
       if (succeeded(scheduler.build())) {
         body.erase();
         return true;

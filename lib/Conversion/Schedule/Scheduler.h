@@ -8,6 +8,9 @@
 // rows of fragments. S^T stays in registers; every product in the role multiplies it, or something with the same rows,
 // by a tile that other roles prepared. The axis over which nothing is ever summed is the state's *free* axis.
 //
+// Decays by channel (d[t, r] for S[K, V]) are the same for all of V: what is made of them and of no state is the work
+// of the *octets* role, in blocks of 64 channels (Octets.cpp).
+//
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #ifndef RONDO_LIB_CONVERSION_SCHEDULE_SCHEDULER_H
@@ -45,6 +48,10 @@ public:
   std::optional<double> getPadding(mlir::Value value);
   /// Dependence on matrix and vector states only.
   uint64_t dependsOnArrays(mlir::Value value) { return dependsOn(value) & arrayStates; }
+  /// Whether running products of decays by channel go into a value.
+  bool dependsOnChannels(mlir::Value value);
+  /// The decays by channel that an operation runs over, or null.
+  static mlir::Value getChannelDecays(mlir::Operation *op);
 
   bool isState(mlir::Value value) const { return getState(value) >= 0; }
   /// The number of a state argument, or -1.
@@ -61,6 +68,7 @@ private:
   llvm::SmallVector<mlir::BlockArgument> states;
   uint64_t arrayStates = 0;
   llvm::DenseMap<mlir::Value, uint64_t> dependences, timed;
+  llvm::DenseMap<mlir::Value, bool> channels;
 };
 
 struct Role;
@@ -71,6 +79,8 @@ struct Channel {
   Role *producer = nullptr;
   /// Roles that read it, in order.
   llvm::SetVector<Role *> consumers;
+  /// Whether the consumers free its slots; else another channel's freedom implies it.
+  bool isReleased = true;
 };
 
 /// A value in shared memory.
@@ -79,7 +89,7 @@ struct Shared {
   Channel *channel = nullptr;
 };
 
-enum class RoleKind { Load, Gates, Products, State, Vector };
+enum class RoleKind { Load, Gates, Products, Octets, State, Vector };
 
 struct Role {
   std::string name;
@@ -97,13 +107,36 @@ struct Role {
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
   /// Channels that it has waited for.
   llvm::DenseMap<Channel *, bool> waited;
+  /// Octets: the loop over blocks of 64 channels that is being filled, and the number of the block.
+  mlir::Operation *inner = nullptr;
+  mlir::Value block;
 
   explicit Role(mlir::ImplicitLocOpBuilder b) : b(b) {}
 };
 
 /// Limits and choices of one attempt.
 struct Budget {
-  int64_t inputSlots = 3;
+  /// Chunks on their way: token arrays, numbers of tokens.
+  int64_t inputSlots = 3, gateSlots = 3;
+  /// With decays by channel: token arrays whose slots take what is made of them, other arrays that only the octets
+  /// read, matrices [C, C].
+  int64_t hostSlots = 3, octetSlots = 2, gramSlots = 2;
+  /// Rows of the room of `tile.decayed_gram`, for one query.
+  int64_t roomRows = 192;
+};
+
+/// A matrix [C, C] of decayed products: below the diagonal `op`, on it `diagonal` (a vector; null: zeros), above zeros.
+struct DecayedGram {
+  chunk::DecayedGramOp op;
+  mlir::Value diagonal;
+  /// Rounded for products, in f32 for other roles (where asked for).
+  Shared rounded, wide;
+};
+
+/// Token arrays that come together.
+struct InputGroup {
+  Channel *channel;
+  llvm::SmallVector<mlir::Value> arguments;
 };
 
 class Scheduler {
@@ -112,6 +145,8 @@ public:
       : reasonLoc(body.getLoc()), body(body), element(element), elements(elements), budget(budget), analysis(body),
         b(body.getLoc(), body) {}
 
+  /// Attempts from the best to the smallest.
+  static llvm::SmallVector<Budget> getBudgets(mlir::func::FuncOp body);
   /// Builds the kernel after `body`. On failure nothing is left, and `reason` says what stood in the way and where.
   mlir::FailureOr<tile::KernelOp> build();
   std::string reason;
@@ -130,12 +165,19 @@ private:
                 unsigned freeAxis = 1);
   Channel &addChannel(Role &producer, int64_t slots);
   Value allocate(llvm::ArrayRef<int64_t> shape, mlir::Type element, int64_t slots);
+  /// A ring whose slots are not known yet, and the choice of them.
+  Value allocateRing(llvm::ArrayRef<int64_t> shape, mlir::Type element);
+  void setSlots(Value ring, int64_t slots);
   /// The first of the 64 rows of fragments, along the free axis, that this copy of the role has.
   Value firstFree(mlir::ImplicitLocOpBuilder &at);
   /// The 64 columns of a tile that this copy of the role has.
   Value ownColumns(Role &role, Value buffer);
+  /// The block of channels of a tile that the octets role is at.
+  Value ownBlock(Role &role, Value buffer);
   /// The slot of this iteration, after a wait if the role is not its producer.
   Value openSlot(Role &role, Shared shared);
+  /// The role that issues the copies of a group.
+  void emitFetch(InputGroup &group);
   void finish();
   void chooseRegisters();
   /// The role for products that depend on these states but have no free axis.
@@ -182,6 +224,27 @@ private:
   Value rowSums(Value value, Value weights, Value rows, Role &consumer);
   Shared *tokenTile(Value argument, bool isSliced);
 
+  //===--- Octets.cpp: decays by channel --------------------------------------------------------------------------===//
+  /// The role, if the body has decays by channel. Requests are collected; `emitOctets` fills the role at the end.
+  mlir::LogicalResult createOctets();
+  mlir::LogicalResult emitOctets();
+  /// Whether a value [C, K] that is not an argument is made in the octets role.
+  bool isOctets(Value value);
+  /// Whether a vector is a total or a sum over the channels that only the octets role can make, or is made of such.
+  bool needsOctets(Value vector);
+  Value octetTile(Value value, Role &consumer);
+  Value octetVector(Value value, Role &consumer);
+  std::optional<DecayedGram> matchGram(Value value);
+  Value gramBuffer(const DecayedGram &match, bool isRounded, Role &consumer);
+  Value makeOctets(Value value);
+  Value alongChannels(Value vector);
+  Value diagonalFactor(Value vector, Value key);
+  tile::DecayedFactorsOp factorsOf(Value decays);
+  void collectTokens(Value value, llvm::SetVector<Value> &tokens);
+  /// Which tiles take slots of arguments; the channels of the arguments.
+  void placeOctetTiles();
+  void mergeInputs();
+
   mlir::Value refuse(mlir::Location loc, const llvm::Twine &why);
   mlir::RankedTensorType fragmentType(llvm::ArrayRef<int64_t> shape, mlir::Type element, Role &role);
   mlir::Type elementOf(mlir::StringRef name) const;
@@ -204,12 +267,21 @@ private:
   llvm::SmallVector<mlir::DictionaryAttr> outputAttrs;
   std::vector<std::unique_ptr<Role>> roles;
   std::vector<std::unique_ptr<Channel>> channels;
-  Role *load = nullptr, *gates = nullptr;
+  Role *load = nullptr, *gates = nullptr, *octets = nullptr;
   Channel *inputChannel = nullptr, *gatesChannel = nullptr;
   llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;
+  llvm::SmallVector<InputGroup> inputGroups;
+
+  /// Channels (columns) of the octets role; blocks of 64 of them.
+  int64_t channelCount = 0, channelBlocks = 0;
+  /// Says that the tiles, totals and sums of the octets role are there.
+  Channel *readyChannel = nullptr;
+  llvm::MapVector<Value, Shared> octetTiles, octetVectors;
+  std::vector<DecayedGram> grams;
+  llvm::DenseMap<Value, tile::DecayedFactorsOp> factors;
 };
 
 } // namespace rondo::schedule

@@ -16,6 +16,8 @@ Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
   if (isSliced)
     sliced.insert(argument);
   int64_t columns = blocks > 1 && isSliced ? 64 * pieces : alignUp(shapeOf(argument)[1], 64);
+  if (octets) // Lifetimes differ: `mergeInputs` decides.
+    return &(tokenTiles[argument] = {allocateRing({chunk, columns}, element), &addChannel(*load, 1)});
   return &(tokenTiles[argument] = {allocate({chunk, columns}, element, budget.inputSlots), inputChannel});
 }
 
@@ -27,6 +29,10 @@ Value Scheduler::tile(Value value, Role &consumer) {
   if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>();
       keep && analysis.getPadding(keep.getOperand()) == std::optional<double>(keep.getFill().convertToDouble()))
     return tile(keep.getOperand(), consumer);
+  if (isOctets(value))
+    return octetTile(value, consumer);
+  if (std::optional<DecayedGram> match = matchGram(value))
+    return gramBuffer(*match, /*isRounded=*/true, consumer);
   auto it = tiles.find(value);
   if (it == tiles.end()) {
     Role *state = roleOf(value);
@@ -87,7 +93,7 @@ Value Scheduler::tables(chunk::IntervalProductsOp op, Role &consumer) {
     Value decays = lanes(op.getOperand());
     if (!decays)
       return {};
-    Shared shared{allocate({2, 6, chunk}, b.getF32Type(), budget.inputSlots), gatesChannel};
+    Shared shared{allocate({2, 6, chunk}, b.getF32Type(), budget.gateSlots), gatesChannel};
     tile::IntervalTablesOp::create(gates->b, decays, openSlot(*gates, shared));
     it = tableBuffers.insert({op.getResult(), shared}).first;
   }
@@ -103,7 +109,7 @@ Value Scheduler::lanesBuffer(Value value, Role &consumer) {
     ImplicitLocOpBuilder &at = gates->b;
     auto type = RankedTensorType::get({chunk}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
     made = spread(made, type, at);
-    Shared shared{allocate({chunk}, at.getF32Type(), budget.inputSlots), gatesChannel};
+    Shared shared{allocate({chunk}, at.getF32Type(), budget.gateSlots), gatesChannel};
     tile::StoreOp::create(at, made, openSlot(*gates, shared), UnitAttr());
     it = vectors.insert({value, shared}).first;
   }

@@ -133,15 +133,20 @@ LogicalResult rondo::tile::lower(LoadParameterOp op, RoleLowering &l) {
     l.set(op.getResult(), {loadElement(l, base, array->element)});
     return success();
   }
-  if (failed(checkVector(op, type)))
+  bool isOctets = isa_and_nonnull<OctetsAttr>(type.getEncoding()) && type.getElementType().isF32();
+  if (!isOctets && failed(checkVector(op, type)))
     return failure();
-  Scalars result;
-  for (Value index : l.indices(type, 0)) {
+  Scalars result, indices = l.indices(type, isOctets ? 1 : 0);
+  if (isOctets) // Two channels, the same for all tokens.
+    indices.resize(2);
+  for (Value index : indices) {
     if (op.getOffset())
       index = l.add(index, l.getScalar(op.getOffset()));
     Value valid = inside(l, index, array->sizes[0], type.getShape()[0], bool(op.getOffset()));
     result.push_back(loadIf(l, valid, base, widen(l, index), array->element));
   }
+  for (int64_t u = 1; isOctets && u < type.getShape()[0] / 8; ++u)
+    result.append({result[0], result[1]});
   l.set(op.getResult(), std::move(result));
   return success();
 }

@@ -58,7 +58,7 @@ Value RoleLowering::isFirstThread() {
 static int64_t warpsOf(Attribute layout) {
   return llvm::TypeSwitch<Attribute, int64_t>(layout)
       .Case<FragmentAttr, ColumnsAttr, RowsAttr>([](auto layout) { return layout.getWarps(); })
-      .Case<OctetsAttr, GramAttr>([](Attribute) { return 8; })
+      .Case<OctetsAttr, OctetRowsAttr, GramAttr>([](Attribute) { return 8; })
       .Default([](Attribute) { return 0; });
 }
 

@@ -23,6 +23,7 @@ Scalars RoleLowering::indices(RankedTensorType type, int64_t dimension) {
             .Case([&](RowsAttr) { return rowOf(i); })
             .Case([&](LanesAttr) { return add(mul(lane, count), i); })
             .Case([&](OctetsAttr) { return dimension == 0 ? add(shl(warp, 3), i / 2) : add(shl(lane, 1), i % 2); })
+            .Case([&](OctetRowsAttr) { return add(shl(warp, 3), i); })
             .Default([](Attribute) { return Value(); });
     if (!index)
       return {};
@@ -131,6 +132,10 @@ LogicalResult rondo::tile::lower(LoadOp op, RoleLowering &l) {
     Value first = l.gep(address, l.shl(l.add(l.shl(l.warp, 4), l.quad), 2));
     for (int64_t r = 0; r < 2; ++r)
       append(l.gep(first, r * 32), 1);
+  } else if (isa<OctetRowsAttr>(type.getEncoding())) {
+    Value first = l.gep(address, l.shl(l.warp, 5));
+    for (int64_t u = 0; u < 8; u += 4)
+      append(l.gep(first, 4 * u), 4);
   } else if (isa<LanesAttr>(type.getEncoding())) {
     int64_t count = shape[0] / 32, step = count % 4 == 0 ? 4 : count % 2 == 0 ? 2 : 1;
     Value first = l.gep(address, l.mul(l.lane, 4 * count));
@@ -181,6 +186,12 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
       for (int64_t r = 0; r < 2; ++r)
         l.storeF32s(value[r], l.gep(first, r * 32));
     });
+  } else if (isa<OctetRowsAttr>(type.getEncoding())) {
+    l.ifThen(l.isFirstLane(), [&] {
+      Value first = l.gep(address, l.shl(l.warp, 5));
+      for (int64_t u = 0; u < 8; u += 4)
+        l.storeF32s(value.slice(u, 4), l.gep(first, 4 * u));
+    });
   } else if (isa<LanesAttr>(type.getEncoding())) {
     auto write = [&] {
       int64_t count = shape[0] / 32, step = count % 4 == 0 ? 4 : count % 2 == 0 ? 2 : 1;
@@ -216,9 +227,10 @@ LogicalResult rondo::tile::lower(BroadcastOp op, RoleLowering &l) {
     return op.emitOpError("repeats f32 values: round the result");
   Scalars result;
   for (int64_t i = 0; i < count; ++i)
-    result.push_back(!from                                  ? value[0]
-                     : isa<ColumnsAttr>(from.getEncoding()) ? value[i / 4 * 2 + i % 2]
-                                                            : value[i / 2 % 2]);
+    result.push_back(!from                                    ? value[0]
+                     : isa<OctetRowsAttr>(from.getEncoding()) ? value[i / 2]
+                     : isa<ColumnsAttr>(from.getEncoding())   ? value[i / 4 * 2 + i % 2]
+                                                              : value[i / 2 % 2]);
   l.set(op.getResult(), std::move(result));
   return success();
 }
@@ -236,8 +248,9 @@ LogicalResult rondo::tile::lower(IotaOp op, RoleLowering &l) {
 
 LogicalResult rondo::tile::lower(ReduceOp op, RoleLowering &l) {
   auto from = cast<RankedTensorType>(op.getValue().getType()), to = cast<RankedTensorType>(op.getResult().getType());
-  if (!isa_and_nonnull<FragmentAttr>(from.getEncoding()) || !from.getElementType().isF32())
-    return op.emitOpError("sums an f32 fragment, not ") << from;
+  bool isOctets = isa_and_nonnull<OctetsAttr>(from.getEncoding());
+  if (!(isOctets || isa_and_nonnull<FragmentAttr>(from.getEncoding())) || !from.getElementType().isF32())
+    return op.emitOpError("sums an f32 fragment or octets, not ") << from;
   ArrayRef<Value> value = l.get(op.getValue());
   // Pairs of partial sums, so that additions do not wait for each other.
   auto sum = [&](SmallVector<Value> terms) {
@@ -257,7 +270,10 @@ LogicalResult rondo::tile::lower(ReduceOp op, RoleLowering &l) {
     return x;
   };
   Scalars result;
-  if (op.getDimension() == 1 && isa_and_nonnull<RowsAttr>(to.getEncoding())) {
+  if (isOctets && op.getDimension() == 1 && isa_and_nonnull<OctetRowsAttr>(to.getEncoding())) {
+    for (size_t u = 0; u < value.size(); u += 2)
+      result.push_back(across(l.fadd(value[u], value[u + 1]), {1, 2, 4, 8, 16}));
+  } else if (!isOctets && op.getDimension() == 1 && isa_and_nonnull<RowsAttr>(to.getEncoding())) {
     for (int64_t r = 0; r < 2; ++r) {
       SmallVector<Value> terms;
       for (size_t i = 0; i < value.size(); ++i)
@@ -265,7 +281,7 @@ LogicalResult rondo::tile::lower(ReduceOp op, RoleLowering &l) {
           terms.push_back(value[i]);
       result.push_back(across(sum(terms), {1, 2}));
     }
-  } else if (op.getDimension() == 0 && isa_and_nonnull<ColumnsAttr>(to.getEncoding())) {
+  } else if (!isOctets && op.getDimension() == 0 && isa_and_nonnull<ColumnsAttr>(to.getEncoding())) {
     if (l.warps != 1)
       return op.emitOpError("sums over the rows of one warp, the role has ") << l.warps;
     for (size_t n = 0; n < value.size(); n += 4)

@@ -16,6 +16,7 @@ int64_t rondo::tile::getScalarsPerThread(RankedTensorType type) {
                       .Case([&](RowsAttr) { return 2; })
                       .Case([&](LanesAttr) { return shape[0] / 32; })
                       .Case<OctetsAttr, GramAttr>([&](Attribute) { return 16; })
+                      .Case([&](OctetRowsAttr) { return 8; })
                       .Default([](Attribute) { return 0; });
   return isPacked(type) ? count / 2 : count;
 }

@@ -276,7 +276,7 @@ def Tile_StoreTokensOp : Tile_Op<"store_tokens"> {
 
 def Tile_LoadParameterOp : Tile_Op<"load_parameter", [Pure]> {
   let summary = "a parameter of this head: a scalar, or a vector along columns or rows";
-  let description = [{ Vectors start at `offset`; entries beyond the array are 0. }];
+  let description = [{ Vectors start at `offset`; entries beyond the array are 0. As octets: along the channels, the same for every token. }];
   let arguments = (ins StrAttr:$array, Optional<Index>:$offset);
   let results = (outs AnyType:$result);
   let assemblyFormat = "$array (`at` $offset^)? attr-dict `:` type($result)";
@@ -307,7 +307,7 @@ def Tile_LoadOp : Tile_Op<"load"> {
   let summary = "a tile to registers";
   let description = [{
     To a fragment of the tile's element type by ldmatrix: `RxC` tile to `RxC` fragment, or `transposed` to `CxR`. To octets directly
-    (`64x64`). A vector `Nxf32` to columns, rows or lanes.
+    (`64x64`). A vector `Nxf32` to columns, rows, lanes or octet rows.
   }];
   let arguments = (ins Tile_SharedType:$buffer, UnitAttr:$transposed);
   let results = (outs AnyStaticShapeTensor:$result);
@@ -352,7 +352,7 @@ def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
 def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
   let summary = "sum of a fragment over its columns (to rows), or of row 0 only of a 16-row fragment (to columns)";
   let description = [{
-    `dimension` 1: sums over the columns, result in rows layout. `dimension` 0, for one warp: sums over the 16 rows, result in columns layout.
+    `dimension` 1: sums over the columns, result in rows layout (of octets: in octet rows, each lane the whole sum). `dimension` 0, for one warp: sums over the 16 rows, result in columns layout.
   }];
   let arguments = (ins AnyStaticShapeTensor:$value, I64Attr:$dimension);
   let results = (outs AnyStaticShapeTensor:$result);
