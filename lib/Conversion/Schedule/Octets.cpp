@@ -42,9 +42,17 @@ SmallVector<Budget> Scheduler::getBudgets(func::FuncOp body) {
       [](Operation *op) { return Analysis::getChannelDecays(op) ? WalkResult::interrupt() : WalkResult::advance(); });
   if (!found.wasInterrupted())
     return {{3, 3}, {2, 2}, {1, 1}};
-  // A second chunk of everything first, then a third of the hosts.
-  return {{2, 3, 3, 2, 2, 192}, {2, 3, 3, 2, 1, 192}, {2, 3, 2, 2, 2, 192}, {2, 3, 2, 2, 1, 192},
-          {2, 3, 2, 2, 1, 128}, {2, 3, 2, 1, 1, 128}, {1, 3, 2, 1, 1, 128}, {1, 2, 1, 1, 1, 128}};
+  // A second chunk of everything first, then a third of the hosts. One warpgroup for the state where the others leave
+  // too few registers for two: then twice as many thread blocks, each with all of the octets' work.
+  SmallVector<Budget> budgets;
+  for (int64_t pieces : {2, 1})
+    for (Budget budget : {Budget{2, 3, 3, 2, 2, 192}, Budget{2, 3, 3, 2, 1, 192}, Budget{2, 3, 2, 2, 2, 192},
+                          Budget{2, 3, 2, 2, 1, 192}, Budget{2, 3, 2, 2, 1, 128}, Budget{2, 3, 2, 1, 1, 128},
+                          Budget{1, 3, 2, 1, 1, 128}, Budget{1, 2, 1, 1, 1, 128}}) {
+      budget.pieces = pieces;
+      budgets.push_back(budget);
+    }
+  return budgets;
 }
 
 LogicalResult Scheduler::createOctets() {

@@ -221,7 +221,7 @@ LogicalResult Scheduler::createRoles() {
   ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
   int64_t allPieces = alignUp(lastShape[last.freeAxis], 64) / 64;
   depth = alignUp(lastShape[1 - last.freeAxis], 64);
-  pieces = depth <= 128 ? std::min<int64_t>(allPieces, 2) : 1;
+  pieces = depth <= 128 ? std::min<int64_t>(allPieces, budget.pieces) : 1;
   while (allPieces % pieces)
     --pieces;
   blocks = allPieces / pieces;
@@ -301,7 +301,7 @@ Value Scheduler::openSlot(Role &role, Shared shared) {
 // Ends
 //===----------------------------------------------------------------------------------------------------------------===//
 
-void Scheduler::chooseRegisters() {
+LogicalResult Scheduler::chooseRegisters() {
   // A multiprocessor has 512 registers for the 128 threads of a warpgroup, in eights for each warpgroup at the start.
   int64_t stateGroups = 0, productGroups = 0, octetGroups = octets ? 2 : 0, smallWarps = 0;
   for (auto &role : roles) {
@@ -329,6 +329,12 @@ void Scheduler::chooseRegisters() {
                                                            : small;
     role->op.setRegisters(registers);
   }
+  // State, its rounded copy and one result: a product's registers must all be there.
+  if (octets && state < depth / 2 + depth / 4 + 16) {
+    isTooLarge = true;
+    return refuse(body.getLoc(), "its roles need more registers"), failure();
+  }
+  return success();
 }
 
 void Scheduler::emitFetch(InputGroup &group) {
@@ -350,7 +356,7 @@ void Scheduler::emitFetch(InputGroup &group) {
 }
 
 /// Frees the slots that a role reads, ends its loop and stores its states.
-void Scheduler::finish() {
+LogicalResult Scheduler::finish() {
   if (inputChannel && !tokenTiles.empty())
     inputGroups.push_back({inputChannel, llvm::to_vector(llvm::make_first_range(tokenTiles))});
   for (InputGroup &group : inputGroups)
@@ -389,7 +395,7 @@ void Scheduler::finish() {
     if (role->kind == RoleKind::State)
       tile::DrainOp::create(at, at.getUnitAttr());
   }
-  chooseRegisters();
+  return chooseRegisters();
 }
 
 FailureOr<tile::KernelOp> Scheduler::build() {
@@ -432,7 +438,8 @@ FailureOr<tile::KernelOp> Scheduler::build() {
       return fail();
   if (failed(emitOctets()))
     return fail();
-  finish();
+  if (failed(finish()))
+    return fail();
   if (sharedBytes + 1024 > kMaxShared) {
     isTooLarge = true;
     refuse(body.getLoc(), "it needs " + Twine(sharedBytes) + " bytes of shared memory");

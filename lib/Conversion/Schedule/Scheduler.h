@@ -123,6 +123,8 @@ struct Budget {
   int64_t hostSlots = 3, octetSlots = 2, gramSlots = 2;
   /// Rows of the room of `tile.decayed_gram`, for one query.
   int64_t roomRows = 192;
+  /// Warpgroups of one thread block that share a state.
+  int64_t pieces = 2;
 };
 
 /// A matrix [C, C] of decayed products: below the diagonal `op`, on it `diagonal` (a vector; null: zeros), above zeros.
@@ -178,8 +180,9 @@ private:
   Value openSlot(Role &role, Shared shared);
   /// The role that issues the copies of a group.
   void emitFetch(InputGroup &group);
-  void finish();
-  void chooseRegisters();
+  mlir::LogicalResult finish();
+  /// Fails when a role has too few to work.
+  mlir::LogicalResult chooseRegisters();
   /// The role for products that depend on these states but have no free axis.
   Role &productsRole(uint64_t dependence);
   mlir::ArrayAttr describeArrays();
