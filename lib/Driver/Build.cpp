@@ -167,7 +167,8 @@ static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap
   PassManager schedule(&source.getContext(), ModuleOp::getOperationName());
   schedule.enableVerifier(false);
   buildToTilePipeline(schedule, tiles);
-  if (failed(schedule.run(*copy)) || copy->getOps<tile::KernelOp>().empty())
+  // Chunk bodies that are left are what has no kernel of tiles; then no other part of the mixer has one.
+  if (failed(schedule.run(*copy)) || copy->getOps<tile::KernelOp>().empty() || !copy->getOps<func::FuncOp>().empty())
     return failure();
   stopwatch.lap("tile");
   if (stage != CudaStage::tile) {

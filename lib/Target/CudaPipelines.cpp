@@ -70,6 +70,7 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
   chunk.form = "chunk";
   buildToChunkPipeline(pm, chunk);
   pm.addPass(createCSEPass());
+  pm.addPass(createRondoSplitCascade());
   pm.addNestedPass<func::FuncOp>(createRondoMoveScales());
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());

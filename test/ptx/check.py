@@ -4,7 +4,7 @@
   check.py mixers/gla.rondo --size K=64 V=64 --tokens 130 --dtype bf16
   check.py mixers/gla.rondo --size K=64 V=64 --ptx gla.ptx --nvvm gla.mlir      PTX and rondo.launch from files
 
-Inputs are as the mixer's `# check:` comments say, outputs and final states begin as NaN. Prints the relative error of each,
+Inputs are as the mixer's `# check:` comments say, outputs, temporaries and final states begin as NaN. Prints the relative error of each,
 and fails beyond --tolerance.
 """
 import argparse
@@ -102,7 +102,7 @@ def check_seed(options, folder, kernels, launches, seed, units):
 
 
 def make_arrays(options, signature, seed):
-    """Inputs as the check comments say; outputs and final states NaN."""
+    """Inputs as the check comments say; outputs, temporaries and final states NaN."""
     generators = read_generators(options.mixer)
     heads = dict(pair.split("=") for pair in options.heads_of)
     B, T, H = options.batch, options.tokens, options.heads
@@ -111,8 +111,8 @@ def make_arrays(options, signature, seed):
         name, role, kind, sizes = array["name"], array["role"], array["type"], array["sizes"]
         random = np.random.default_rng([seed, number])
         shape = (H, *sizes) if role == "param" else (B, H, *sizes) if role == "state" else (B, T, int(heads.get(name, H)), *sizes)
-        if role == "output":
-            arrays[name] = place(np.full(shape, np.nan), kind, options.strided)
+        if role in ("output", "temporary"):
+            arrays[name] = place(np.full(shape, np.nan), kind, options.strided and role == "output")
         elif role == "state":
             if not options.no_states:
                 arrays[f"{name}.initial"] = place(draw(random, ["normal", "0.3"], shape, "soft"), "f32", False)
@@ -188,7 +188,7 @@ def interpret(options, folder, signature, arrays):
         elif role == "output":
             outputs[name] = path
             given["--out"].append(f"{name}={path}")
-        else:
+        elif role != "temporary":
             np.save(path, np.ascontiguousarray(to_f64(arrays[name], kind).astype(np.float32)))
             given["--in"].append(f"{name}={path}")
     more = [x for option, files in given.items() if files for x in (option, *files)]

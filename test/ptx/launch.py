@@ -10,7 +10,7 @@ from ptx import PtxError, parse_kernels
 
 GLOBAL = 0x7F00_0000_0000  # where global memory begins
 GUARD = 256  # bytes between arrays that may not be touched
-DIMS = {"token": "BTH", "output": "BTH", "param": "H", "state": "BH"}
+DIMS = {"token": "BTH", "output": "BTH", "temporary": "BTH", "param": "H", "state": "BH"}
 
 
 def role_dims(role):
@@ -81,7 +81,7 @@ def parse_launches(text):
 
 def run_kernel(ptx, name, launch, signature, arrays, B, T, H, seed=0, races=True, blocks=None):
     """Runs the kernel `name` of a PTX text. `arrays`: numpy arrays as `signature` (rondo.arrays) says, states under NAME.initial
-    and NAME.final; bf16 as uint16; any strides. Outputs and final states are written. A state that is not there is left out.
+    and NAME.final; bf16 as uint16; any strides. Outputs, temporaries and final states are written. A state that is not there is left out.
     `blocks`: run only so many of the grid's blocks."""
     kernels = parse_kernels(ptx) if isinstance(ptx, str) else ptx
     if name not in kernels:
@@ -96,7 +96,7 @@ def run_kernel(ptx, name, launch, signature, arrays, B, T, H, seed=0, races=True
     placed, end = {}, GUARD
     for key, array in arrays.items():
         role = roles[key.split(".")[0]]
-        written = key.endswith(".final") or role == "output"
+        written = key.endswith(".final") or role in ("output", "temporary")
         placed[key] = end
         for buffer, value in ((memory.bytes, array), (memory.access, READ | WRITE if written else READ)):
             spread(buffer, end, array, buffer is memory.access)[...] = value
@@ -142,7 +142,7 @@ def run_kernel(ptx, name, launch, signature, arrays, B, T, H, seed=0, races=True
     device = Device(kernel, memory, symbols, maps, launch["threads"], launch["shared"], grid, (workspace, launch.get("workspace", 0)), seed, races)
     device.run(blocks)
     for key, array in arrays.items():
-        if key.endswith(".final") or roles[key.split(".")[0]] == "output":
+        if key.endswith(".final") or roles[key.split(".")[0]] in ("output", "temporary"):
             array[...] = spread(memory.bytes, placed[key], array, False)
     return device
 

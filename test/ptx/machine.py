@@ -793,11 +793,14 @@ class Device:
         self.dynamic_size = dynamic_size
         symbols = dict(symbols)
         end = SHARED_BEGIN
-        for variable in sorted(kernel.shared, key=lambda v: v.size == 0):
-            end = -(-end // variable.align) * variable.align
+        # Every array without a size is the dynamic memory: those of other kernels as well.
+        dynamic = [v for v in kernel.shared if v.size == 0]
+        for variable in [v for v in kernel.shared if v.size] + dynamic:
+            align = max(v.align for v in dynamic) if variable.size == 0 else variable.align
+            end = -(-end // align) * align
             symbols[variable.name] = end
-            end += variable.size or dynamic_size
-        self.shared_size = end
+            end += variable.size
+        self.shared_size = end + (dynamic_size if dynamic else 0)
         self.local_size = 0
         for variable in kernel.local:
             self.local_size = -(-self.local_size // 16) * 16

@@ -504,6 +504,41 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
   let dependentDialects = ["::rondo::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
 }
 
+def RondoSplitCascade : Pass<"rondo-split-cascade", "::mlir::ModuleOp"> {
+  let summary = "Split a chunk body with several matrix states into bodies with one each";
+  let description = [{
+    A kernel of tiles keeps one matrix state in registers. Where states form a cascade, the values of a token that one makes
+    are arguments of the next:
+
+        S <- S + k k^T     r = S^T q     F <- F + r v^T     o = F^T q
+
+    becomes two kernels, which run one after the other over all chunks: the first carries S and writes r for every token, the second
+    carries F and reads it.
+
+    ```mlir
+    func.func @m(%n: index, %q, %k, %v, %S, %F) -> (%o, %S1, %F1)
+    ```
+    ==>
+    ```mlir
+    func.func @m_part_0(%n: index, %q, %k, %S) -> (%r {rondo.name = "temporary_0"}, %S1)
+    func.func @m_part_1(%n: index, %q, %v, %r {rondo.name = "temporary_0"}, %F) -> (%o, %F1)
+    ```
+
+    States are taken in the order of their dependence; a vector or scalar state goes with the last matrix state that it needs, else with the
+    first that needs it. What a part needs of earlier ones is handed over as late as it is a value for each token, [C, N] or [C]: so a difference
+    is taken before it is rounded. Matrices [C, C], scales and `chunk.keep_rows` are computed again from what is handed over, and what
+    depends on no state is computed in each part. Rows after the last token are not in memory; where `chunk.keep_rows` gave them a value, they are
+    given it again. `rondo.kernel` is the name of the kernel that a part becomes, `rondo.program` lists the arrays of all: those that
+    are handed over have the role `temporary`.
+
+    A body stays whole, with the reason in `rondo.whole`, when two states depend on each other, or when an update or output needs two matrix states
+    themselves (S <- S + M: nothing of M is a value for each token).
+
+    Numerics: narrows what is handed over, vectors to the 16-bit type of the arrays, as a product of tiles narrows its operands; numbers [C] stay f32.
+  }];
+  let dependentDialects = ["::rondo::chunk::ChunkDialect", "::mlir::func::FuncDialect"];
+}
+
 def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {
   let summary = "Turn structured operations on buffers into loops over vectors";
   let description = [{

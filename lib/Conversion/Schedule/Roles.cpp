@@ -74,6 +74,16 @@ ArrayAttr Scheduler::describeArrays() {
   auto dimsOf = [&](BlockArgument argument) {
     return body.getArgAttrOfType<ArrayAttr>(argument.getArgNumber(), "rondo.dims");
   };
+  // A kernel of several describes the arrays of all.
+  if (auto program = body->getAttrOfType<ArrayAttr>("rondo.program")) {
+    for (auto entry : program.getAsRange<DictionaryAttr>()) {
+      StringRef name = entry.getAs<StringAttr>("name").getValue(), role = entry.getAs<StringAttr>("role").getValue();
+      ArrayRef<int64_t> sizes = entry.getAs<DenseI64ArrayAttr>("sizes").asArrayRef();
+      bool narrow = role == "token" || role == "output" || (role == "temporary" && !sizes.empty());
+      describe(name, role, narrow ? elementOf(name) : b.getF32Type(), sizes, entry.getAs<ArrayAttr>("dims"));
+    }
+    return b.getArrayAttr(result);
+  }
   for (BlockArgument input : inputs) {
     bool token = analysis.isToken(input);
     describe(analysis.getName(input), token ? "token" : "param",
@@ -213,8 +223,12 @@ LogicalResult Scheduler::createRoles() {
   }
   if (matrices.empty())
     return refuse(body.getLoc(), "there is no matrix state"), failure();
-  if (matrices.size() > 1)
-    return refuse(body.getLoc(), "there is more than one matrix state"), failure();
+  if (matrices.size() > 1) {
+    auto whole = body->getAttrOfType<StringAttr>("rondo.whole");
+    return refuse(states[matrices[1].number].getLoc(),
+                  "there is more than one matrix state" + (whole ? ", and " + whole.getValue().str() : "")),
+           failure();
+  }
 
   // The columns of the last state are split over blocks; with a wide state each block has one warpgroup.
   const MatrixState &last = matrices.back();
@@ -226,7 +240,8 @@ LogicalResult Scheduler::createRoles() {
     --pieces;
   blocks = allPieces / pieces;
 
-  kernel = tile::KernelOp::create(b, b.getStringAttr((body.getSymName() + "_kernel").str()), describeArrays(),
+  auto name = body->getAttrOfType<StringAttr>("rondo.kernel");
+  kernel = tile::KernelOp::create(b, name ? name : b.getStringAttr(body.getSymName() + "_kernel"), describeArrays(),
                                   b.getI64IntegerAttr(chunk), b.getI64IntegerAttr(blocks));
   b.createBlock(&kernel.getBody());
 

@@ -19,7 +19,9 @@ const DeviceArray *Kernel::find(Operation *user, StringRef name, StringRef role)
     user->emitOpError("names the array '") << name << "', which is not in `arrays` of the kernel";
     return nullptr;
   }
-  if (found->role != role) {
+  // One kernel writes it, later ones read it.
+  bool isTemporary = found->role == "temporary" && (role == "token" || role == "output");
+  if (found->role != role && !isTemporary) {
     user->emitOpError("works on an array of role ") << role << ", '" << name << "' is " << found->role;
     return nullptr;
   }

@@ -1,0 +1,460 @@
+//===- SplitCascade.cpp - One chunk body for each matrix state --------------------------------------------------===//
+
+#include "Scheduler.h"
+#include "rondo/Conversion/Passes.h"
+
+#include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Transforms/RegionUtils.h"
+#include "llvm/ADT/DenseSet.h"
+#include "llvm/ADT/StringSet.h"
+
+namespace rondo {
+#define GEN_PASS_DEF_RONDOSPLITCASCADE
+#include "rondo/Conversion/Passes.h.inc"
+} // namespace rondo
+
+using namespace mlir;
+using namespace rondo;
+using schedule::Analysis;
+using schedule::shapeOf;
+
+namespace {
+/// Values of tokens that one body computes and later ones read.
+struct Cut {
+  std::string name;
+  /// What rows after the last token hold, where a later body may rely on it.
+  std::optional<double> padding;
+};
+
+/// One of the bodies that a body becomes.
+struct Part {
+  /// Values of the whole body, in its order: states that the part carries, what it returns, what it reads of earlier
+  /// parts, and the operations that it has.
+  SmallVector<int64_t> states;
+  SmallVector<unsigned> results; ///< numbers of results of the whole body
+  llvm::SetVector<Value> written, read;
+  llvm::DenseSet<Operation *> ops;
+};
+
+class Cascade {
+public:
+  explicit Cascade(func::FuncOp body) : body(body), analysis(body) {}
+
+  int64_t countMatrixStates();
+  /// Finds the parts; on failure `reason` says why there are none.
+  LogicalResult plan();
+  /// Replaces the body by its parts.
+  void split();
+  std::string reason;
+
+private:
+  bool orderStates();
+  int64_t stageOf(Value value);
+  bool isKept(Value value);
+  bool isCut(Value value);
+  bool isCheap(Value value);
+  bool canMake(Value value, int64_t part);
+  bool canCompute(Operation *op, int64_t part);
+  bool isHandedOver(Value value, int64_t part);
+  void need(Value value, int64_t part);
+  bool needResult(Value value, int64_t part, const Twine &what);
+  ArrayAttr describeProgram();
+  void emit(int64_t number);
+  StringRef nameOf(int64_t state) { return analysis.getName(states[state]); }
+
+  func::FuncOp body;
+  Analysis analysis;
+  int64_t chunk = 0;
+  SmallVector<BlockArgument> states;
+  SmallVector<unsigned> finals; ///< the result of each state
+  SmallVector<int64_t> partOf;  ///< of each state
+  SmallVector<Part> parts;
+  llvm::MapVector<Value, Cut> cuts;
+  llvm::DenseMap<std::pair<Value, int64_t>, bool> makeable;
+  Value blocking; ///< the state that a part would need of another one
+};
+} // namespace
+
+int64_t Cascade::countMatrixStates() {
+  for (BlockArgument argument : body.getArguments()) {
+    auto role = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
+    if (role && role.getValue() == "state")
+      states.push_back(argument);
+  }
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
+    if (body.getResultAttrOfType<StringAttr>(i, "rondo.role").getValue() == "state")
+      finals.push_back(i);
+  chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
+  analysis.setStates(states);
+  return llvm::count_if(states, [](Value state) { return shapeOf(state).size() == 2; });
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// States in the order of their dependence
+//===----------------------------------------------------------------------------------------------------------------===//
+
+bool Cascade::orderStates() {
+  Operation *end = body.getBody().front().getTerminator();
+  int64_t count = states.size();
+  if (count > 64)
+    return reason = "there are more than 64 states", false;
+  // What each state needs of the others, over any number of chunks.
+  auto bit = [](int64_t state) { return uint64_t(1) << state; };
+  SmallVector<uint64_t> needs;
+  for (int64_t s = 0; s < count; ++s)
+    needs.push_back(analysis.dependsOn(end->getOperand(finals[s])) | bit(s));
+  for (int64_t middle = 0; middle < count; ++middle)
+    for (uint64_t &need : needs)
+      if (need & bit(middle))
+        need |= needs[middle];
+  auto isMatrix = [&](int64_t s) { return shapeOf(states[s]).size() == 2; };
+
+  partOf.assign(count, -1);
+  int64_t number = 0;
+  for (bool placed = true; placed;) {
+    placed = false;
+    for (int64_t s = 0; s < count && !placed; ++s) {
+      if (!isMatrix(s) || partOf[s] >= 0)
+        continue;
+      placed = true;
+      for (int64_t t = 0; t < count; ++t) {
+        if (t == s || !isMatrix(t) || !(needs[s] & bit(t)))
+          continue;
+        if (needs[t] & bit(s))
+          return reason = ("states '" + nameOf(s) + "' and '" + nameOf(t) + "' depend on each other").str(), false;
+        placed &= partOf[t] >= 0;
+      }
+      if (placed)
+        partOf[s] = number++;
+    }
+  }
+  // Vectors and scalars: with the last matrix state that they need, else with the first state that needs them.
+  SmallVector<int64_t> independent;
+  for (int64_t s = 0; s < count; ++s) {
+    if (isMatrix(s))
+      continue;
+    for (int64_t t = 0; t < count; ++t)
+      if (isMatrix(t) && (needs[s] & bit(t)))
+        partOf[s] = std::max(partOf[s], partOf[t]);
+    if (partOf[s] < 0)
+      independent.push_back(s);
+  }
+  for (int64_t s : independent) {
+    int64_t first = number - 1;
+    for (int64_t t = 0; t < count; ++t)
+      if ((needs[t] & bit(s)) && !llvm::is_contained(independent, t))
+        first = std::min(first, partOf[t]);
+    partOf[s] = first;
+  }
+  parts.resize(number);
+  for (int64_t s = 0; s < count; ++s)
+    parts[partOf[s]].states.push_back(s);
+  return true;
+}
+
+/// The first part that has all states that a value depends on, or -1.
+int64_t Cascade::stageOf(Value value) {
+  uint64_t dependence = analysis.dependsOn(value);
+  int64_t stage = -1;
+  for (int64_t s = 0; dependence >> s; ++s) {
+    if (dependence >> s & 1)
+      stage = std::max(stage, partOf[s]);
+    if (s == 63)
+      break;
+  }
+  return stage;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Cuts
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// Whether rows after the last token may be what `chunk.keep_rows` put there. Running products and sums over earlier
+/// tokens pass the rows on to later ones only.
+bool Cascade::isKept(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !(analysis.timedAxes(value) & 1))
+    return false;
+  if (isa<chunk::KeepRowsOp>(op))
+    return true;
+  if (isa<chunk::IntervalProductsOp, chunk::CumprodOp, chunk::DecayedApplyOp, tensor::ExtractSliceOp, linalg::FillOp>(
+          op))
+    return false;
+  if (auto solve = dyn_cast<chunk::SolveOp>(op))
+    return isKept(solve.getMatrix()) || isKept(solve.getRhs());
+  auto structured = dyn_cast<linalg::LinalgOp>(op);
+  if (!structured)
+    return true;
+  SmallVector<AffineMap> maps = structured.getIndexingMapsArray();
+  for (OpOperand &operand : op->getOpOperands()) {
+    AffineMap map = maps[operand.getOperandNumber()];
+    if (map.getNumResults() > 0 && map.getResult(0) == maps.back().getResult(0) && isKept(operand.get()))
+      return true;
+  }
+  return false;
+}
+
+/// Whether a value can go from one kernel to the next: something for each token, [C, N] or [C].
+bool Cascade::isCut(Value value) {
+  auto type = dyn_cast<RankedTensorType>(value.getType());
+  if (!type || type.getRank() < 1 || type.getRank() > 2 || type.getDimSize(0) != chunk ||
+      analysis.timedAxes(value) != 1)
+    return false;
+  return !isKept(value) || analysis.getPadding(value).has_value();
+}
+
+/// What costs less to compute again than to hand over, and loses nothing by it: a scale of one operand.
+bool Cascade::isCheap(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (isa_and_nonnull<chunk::KeepRowsOp>(op))
+    return true;
+  auto generic = dyn_cast_or_null<linalg::GenericOp>(op);
+  if (!generic || llvm::count_if(generic.getDpsInputs(), [&](Value input) { return stageOf(input) >= 0; }) != 1)
+    return false;
+  return llvm::all_of(generic.getBody()->getOperations(),
+                      [](Operation &op) { return isa<arith::MulFOp, arith::ConstantOp, linalg::YieldOp>(op); });
+}
+
+/// What an operation reads, in its regions as well.
+static llvm::SetVector<Value> operandsOf(Operation *op) {
+  llvm::SetVector<Value> values;
+  getUsedValuesDefinedAbove(op->getRegions(), values);
+  values.insert(op->operand_begin(), op->operand_end());
+  return values;
+}
+
+bool Cascade::canCompute(Operation *op, int64_t part) {
+  return llvm::all_of(operandsOf(op), [&](Value operand) { return canMake(operand, part); });
+}
+
+/// Whether `part` can have a value: from its own states, what is handed over, and the arguments.
+bool Cascade::canMake(Value value, int64_t part) {
+  if (int64_t state = analysis.getState(value); state >= 0) {
+    if (partOf[state] != part && !blocking)
+      blocking = value;
+    return partOf[state] == part;
+  }
+  int64_t stage = stageOf(value);
+  Operation *op = value.getDefiningOp();
+  if (!op || stage < 0 || (stage < part && isCut(value)))
+    return true;
+  if (auto it = makeable.find({value, part}); it != makeable.end())
+    return it->second;
+  bool result = canCompute(op, part);
+  return makeable[{value, part}] = result;
+}
+
+bool Cascade::isHandedOver(Value value, int64_t part) {
+  int64_t stage = stageOf(value);
+  if (!value.getDefiningOp() || stage < 0 || stage >= part || !isCut(value))
+    return false;
+  return !(isCheap(value) && canCompute(value.getDefiningOp(), part));
+}
+
+/// Puts what computes `value` into `part`.
+void Cascade::need(Value value, int64_t part) {
+  Operation *op = value.getDefiningOp();
+  if (!op)
+    return;
+  if (isHandedOver(value, part)) {
+    parts[part].read.insert(value);
+    parts[stageOf(value)].written.insert(value);
+    return;
+  }
+  if (!parts[part].ops.insert(op).second)
+    return;
+  for (Value operand : operandsOf(op))
+    need(operand, part);
+}
+
+bool Cascade::needResult(Value value, int64_t part, const Twine &what) {
+  blocking = {};
+  makeable.clear();
+  Operation *op = value.getDefiningOp();
+  if (op ? !canCompute(op, part) : !canMake(value, part)) {
+    reason = (what + " needs state '" + analysis.getName(blocking) + "' itself, not values of tokens made of it").str();
+    return false;
+  }
+  if (op && parts[part].ops.insert(op).second)
+    for (Value operand : operandsOf(op))
+      need(operand, part);
+  return true;
+}
+
+LogicalResult Cascade::plan() {
+  if (!orderStates())
+    return failure();
+  Operation *end = body.getBody().front().getTerminator();
+  // Outputs go to the first part that has all they need.
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i) {
+    auto final = llvm::find(finals, i);
+    int64_t stage = final != finals.end() ? partOf[final - finals.begin()] : stageOf(end->getOperand(i));
+    parts[stage < 0 ? parts.size() - 1 : stage].results.push_back(i);
+  }
+  for (int64_t part = parts.size() - 1; part >= 0; --part) {
+    for (unsigned i : parts[part].results) {
+      auto final = llvm::find(finals, i);
+      StringRef name = body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue();
+      if (!needResult(end->getOperand(i), part, (final != finals.end() ? "state '" : "output '") + name + "'"))
+        return failure();
+    }
+    for (Value value : llvm::to_vector(parts[part].written))
+      if (!needResult(value, part, "a value that state '" + nameOf(parts[part].states.front()) + "' hands over"))
+        return failure();
+  }
+  return success();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Parts
+//===----------------------------------------------------------------------------------------------------------------===//
+
+/// The arrays of all kernels, for `rondo.arrays` of each.
+ArrayAttr Cascade::describeProgram() {
+  Builder b(body.getContext());
+  SmallVector<Attribute> arrays;
+  auto describe = [&](StringRef name, StringRef role, ArrayRef<int64_t> sizes, ArrayAttr dims) {
+    arrays.push_back(b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
+                                          b.getNamedAttr("role", b.getStringAttr(role)),
+                                          b.getNamedAttr("sizes", b.getDenseI64ArrayAttr(sizes)),
+                                          b.getNamedAttr("dims", dims ? dims : b.getArrayAttr({}))}));
+  };
+  auto describeArgument = [&](BlockArgument argument) {
+    unsigned i = argument.getArgNumber();
+    StringRef role = body.getArgAttrOfType<StringAttr>(i, "rondo.role").getValue();
+    describe(analysis.getName(argument), role, shapeOf(argument).drop_front(role == "token" ? 1 : 0),
+             body.getArgAttrOfType<ArrayAttr>(i, "rondo.dims"));
+  };
+  for (BlockArgument argument : body.getArguments().drop_front())
+    if (!analysis.isState(argument))
+      describeArgument(argument);
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
+    if (!llvm::is_contained(finals, i))
+      describe(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue(), "output",
+               cast<RankedTensorType>(body.getResultTypes()[i]).getShape().drop_front(),
+               body.getResultAttrOfType<ArrayAttr>(i, "rondo.dims"));
+  for (BlockArgument state : states)
+    describeArgument(state);
+  for (auto &[value, cut] : cuts) {
+    SmallVector<Attribute> dims;
+    for (int64_t size : shapeOf(value).drop_front())
+      dims.push_back(b.getStringAttr(Twine(size)));
+    describe(cut.name, "temporary", shapeOf(value).drop_front(), b.getArrayAttr(dims));
+  }
+  return b.getArrayAttr(arrays);
+}
+
+void Cascade::emit(int64_t number) {
+  Part &part = parts[number];
+  OpBuilder b(body);
+  Block &block = body.getBody().front();
+  auto attributesOf = [&](Value value, StringRef role) {
+    SmallVector<Attribute> dims;
+    for (int64_t size : shapeOf(value).drop_front())
+      dims.push_back(b.getStringAttr(Twine(size)));
+    return b.getDictionaryAttr({b.getNamedAttr("rondo.name", b.getStringAttr(cuts[value].name)),
+                                b.getNamedAttr("rondo.role", b.getStringAttr(role)),
+                                b.getNamedAttr("rondo.dims", b.getArrayAttr(dims))});
+  };
+
+  // Arguments: the tokens' count, what the operations use, what is read of earlier parts, states.
+  llvm::SetVector<Value> used;
+  for (Operation *op : part.ops)
+    used.insert_range(operandsOf(op));
+  for (unsigned result : part.results)
+    used.insert(block.getTerminator()->getOperand(result));
+  SmallVector<std::pair<Value, DictionaryAttr>> arguments{{body.getArgument(0), body.getArgAttrDict(0)}};
+  for (BlockArgument argument : body.getArguments().drop_front())
+    if (!analysis.isState(argument) && used.contains(argument))
+      arguments.push_back({argument, body.getArgAttrDict(argument.getArgNumber())});
+  for (auto &[value, cut] : cuts)
+    if (part.read.contains(value))
+      arguments.push_back({value, attributesOf(value, "token")});
+  for (int64_t state : part.states)
+    arguments.push_back({states[state], body.getArgAttrDict(states[state].getArgNumber())});
+
+  SmallVector<std::pair<Value, DictionaryAttr>> results;
+  for (bool isFinal : {false, true}) {
+    for (unsigned result : part.results)
+      if (llvm::is_contained(finals, result) == isFinal)
+        results.push_back({block.getTerminator()->getOperand(result), body.getResultAttrDict(result)});
+    if (!isFinal)
+      for (auto &[value, cut] : cuts)
+        if (part.written.contains(value))
+          results.push_back({value, attributesOf(value, "output")});
+  }
+
+  auto typeOf = [](auto &entry) { return entry.first.getType(); };
+  auto function = func::FuncOp::create(
+      b, body.getLoc(), (body.getSymName() + "_part_" + Twine(number)).str(),
+      b.getFunctionType(llvm::map_to_vector(arguments, typeOf), llvm::map_to_vector(results, typeOf)));
+  for (NamedAttribute attribute : body->getDiscardableAttrs())
+    function->setAttr(attribute.getName(), attribute.getValue());
+  function->setAttr("rondo.kernel", b.getStringAttr(body.getSymName() + "_kernel_" + Twine(number)));
+  function->setAttr("rondo.program", describeProgram());
+  Block *entry = function.addEntryBlock();
+  b.setInsertionPointToStart(entry);
+  IRMapping map;
+  for (auto [i, entryOf] : llvm::enumerate(arguments)) {
+    auto [value, attributes] = entryOf;
+    entry->getArgument(i).setLoc(value.getLoc());
+    function.setArgAttrs(i, attributes);
+    map.map(value, entry->getArgument(i));
+  }
+  for (auto &[value, cut] : cuts)
+    if (part.read.contains(value) && cut.padding)
+      map.map(value, chunk::KeepRowsOp::create(b, value.getLoc(), map.lookup(value), entry->getArgument(0),
+                                               b.getF32FloatAttr(*cut.padding)));
+  for (Operation &op : block)
+    if (part.ops.contains(&op))
+      b.clone(op, map);
+  SmallVector<Value> returned;
+  for (auto [i, entryOf] : llvm::enumerate(results)) {
+    function.setResultAttrs(i, entryOf.second);
+    returned.push_back(map.lookup(entryOf.first));
+  }
+  func::ReturnOp::create(b, block.getTerminator()->getLoc(), returned);
+}
+
+void Cascade::split() {
+  llvm::StringSet<> names;
+  for (BlockArgument argument : body.getArguments().drop_front())
+    names.insert(analysis.getName(argument));
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
+    names.insert(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue());
+  int64_t number = 0;
+  for (Part &part : parts)
+    for (Value value : part.written) {
+      std::string name;
+      do
+        name = "temporary_" + std::to_string(number++);
+      while (names.contains(name));
+      cuts[value] = {name, isKept(value) ? analysis.getPadding(value) : std::nullopt};
+    }
+  for (int64_t i = 0, e = parts.size(); i < e; ++i)
+    emit(i);
+  body.erase();
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Pass
+//===----------------------------------------------------------------------------------------------------------------===//
+
+namespace {
+struct SplitCascade : rondo::impl::RondoSplitCascadeBase<SplitCascade> {
+  void runOnOperation() override {
+    for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
+      if (!body->hasAttr("rondo.chunk") || body->hasAttr("rondo.arrays") || body->hasAttr("rondo.backward"))
+        continue;
+      Cascade cascade(body);
+      if (cascade.countMatrixStates() < 2)
+        continue;
+      if (succeeded(cascade.plan()))
+        cascade.split();
+      else
+        body->setAttr("rondo.whole", StringAttr::get(&getContext(), cascade.reason));
+    }
+  }
+};
+} // namespace
