@@ -100,7 +100,8 @@ Error CInterface::addCuda(const rondo_cuda_program &program) {
     return createStringError("the GPU kernel's arrays are not those of mixer '" + signature.mixer + "'");
   for (const rondo_cuda_kernel &kernel : ArrayRef(program.kernels, program.count))
     for (const rondo_cuda_param &param : ArrayRef(kernel.params, kernel.count))
-      tensors[param.array].isMapped |= param.kind == RONDO_CUDA_MAP;
+      if (size_t(param.array) < tensors.size() && param.kind == RONDO_CUDA_MAP)
+        tensors[param.array].isMapped = true;
   cuda = &program;
   return Error::success();
 }

@@ -52,8 +52,17 @@ void printCudaProgram(const CInterface &interface, raw_ostream &os) {
   for (auto [i, kernel] : enumerate(kernels))
     os << "    {\"" << kernel.name << "\", " << kernel.threads << ", " << kernel.shared << ", " << kernel.blocks << ", "
        << kernel.max_blocks << ", " << kernel.workspace << ", " << kernel.count << ", forward_params_" << i << "},\n";
-  os << "};\nstatic const rondo_cuda_program forward_program = {&forward_signature, " << kernels.size()
-     << ", forward_kernels};\n\n__asm__(\n    \".section .rodata\\n\"\n";
+  os << "};\n";
+  ArrayRef temporaries(program.temporaries, program.temporary_count);
+  if (!temporaries.empty())
+    os << "static const rondo_operand forward_temporaries[] = {\n";
+  for (const rondo_operand &operand : temporaries)
+    os << "    {\"" << operand.name << "\", RONDO_OUTPUT, 0, {"
+       << (operand.dtype.code == kDLBfloat ? "kDLBfloat" : "kDLFloat") << ", " << int(operand.dtype.bits) << ", 1}, "
+       << operand.rank << ", {" << operand.sizes[0] << ", " << operand.sizes[1] << "}, NULL},\n";
+  os << (temporaries.empty() ? "" : "};\n") << "static const rondo_cuda_program forward_program = {&forward_signature, "
+     << kernels.size() << ", forward_kernels, " << temporaries.size() << ", "
+     << (temporaries.empty() ? "NULL" : "forward_temporaries") << "};\n\n__asm__(\n    \".section .rodata\\n\"\n";
   bool hasCubin = !interface.cubinFile.empty();
   printFile("rondo_ptx", interface.ptxFile, os);
   if (hasCubin)

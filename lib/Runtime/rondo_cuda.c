@@ -45,17 +45,31 @@ enum {
   CU_CAPABILITY_MAJOR = 75,
   CU_CAPABILITY_MINOR = 76,
   CU_MOST_SHARED = 97,
+  CU_HAS_POOLS = 115,
   /* CUfunction_attribute */
   CU_DYNAMIC_SHARED = 8,
   /* CUjit_option */
   CU_ERROR_LOG = 5,
   CU_ERROR_LOG_BYTES = 6,
+  /* CUmemAllocationType, CUmemLocationType, CUmemPool_attribute */
+  CU_PINNED = 1,
+  CU_ON_DEVICE = 1,
+  CU_RELEASE_THRESHOLD = 4,
   /* CUtensorMapDataType, CUtensorMapL2promotion */
   CU_MAP_F16 = 6,
   CU_MAP_F32 = 7,
   CU_MAP_BF16 = 9,
   CU_MAP_L2_256B = 3
 };
+
+/* A CUmemPoolProps. */
+typedef struct cu_pool_properties {
+  int allocation, handles, location, device;
+  void *security;
+  size_t most;
+  unsigned short usage;
+  unsigned char reserved[54];
+} cu_pool_properties;
 
 /* Name, symbol and parameters of every entry point. */
 #define ENTRY_POINTS(X)                                                                                                \
@@ -82,6 +96,11 @@ enum {
      unsigned blockZ, unsigned shared, cu_handle stream, void **parameters, void **extra))                             \
   X(allocate, "cuMemAlloc_v2", (cu_address * address, size_t bytes))                                                   \
   X(release, "cuMemFree_v2", (cu_address address))                                                                     \
+  X(pool_create, "cuMemPoolCreate", (cu_handle * pool, const cu_pool_properties *properties))                          \
+  X(pool_destroy, "cuMemPoolDestroy", (cu_handle pool))                                                                \
+  X(pool_set, "cuMemPoolSetAttribute", (cu_handle pool, int attribute, void *value))                                   \
+  X(pool_allocate, "cuMemAllocFromPoolAsync", (cu_address * address, size_t bytes, cu_handle pool, cu_handle stream))  \
+  X(pool_release, "cuMemFreeAsync", (cu_address address, cu_handle stream))                                            \
   X(copy_in, "cuMemcpyHtoD_v2", (cu_address target, const void *source, size_t bytes))                                 \
   X(copy_out, "cuMemcpyDtoH_v2", (void *target, cu_address source, size_t bytes))                                      \
   X(stream_synchronize, "cuStreamSynchronize", (cu_handle stream))                                                     \
@@ -181,6 +200,8 @@ struct rondo_cuda_module {
   int from_cubin;
   cu_address workspace;
   size_t workspace_bytes;
+  cu_handle pool; /* of the temporaries; without one they are behind the workspace */
+  rondo_descriptor *temporaries;
   kernel_state *kernels;
 };
 
@@ -304,8 +325,30 @@ static rondo_status find_kernels(rondo_cuda_module *module) {
   return RONDO_OK;
 }
 
+/* A pool of our own keeps what is freed, so that the next call need not ask the system for it. */
+static rondo_status make_temporaries(rondo_cuda_module *module) {
+  const rondo_cuda_program *program = module->program;
+  if (!program->temporary_count)
+    return RONDO_OK;
+  module->temporaries = calloc((size_t)program->temporary_count, sizeof *module->temporaries);
+  if (!module->temporaries)
+    return fail(RONDO_OUT_OF_MEMORY, program->signature, "no memory");
+  int has_pools = 0;
+  cu_result result = cu.device_attribute(&has_pools, CU_HAS_POOLS, module->device);
+  if (result || !has_pools)
+    return RONDO_OK;
+  cu_pool_properties properties = {.allocation = CU_PINNED, .location = CU_ON_DEVICE, .device = module->device};
+  uint64_t threshold = UINT64_MAX;
+  if ((result = cu.pool_create(&module->pool, &properties)) ||
+      (result = cu.pool_set(module->pool, CU_RELEASE_THRESHOLD, &threshold)))
+    return refuse(program->signature, result, "cannot make a pool of memory on %s", module->name);
+  return RONDO_OK;
+}
+
 /* What `rondo_cuda_unload` does in the module's context. */
 static void release_code(rondo_cuda_module *module) {
+  if (module->pool)
+    cu.pool_destroy(module->pool);
   if (module->workspace)
     cu.release(module->workspace);
   if (module->code)
@@ -320,6 +363,7 @@ static void destroy(rondo_cuda_module *module) {
     free(module->kernels[i].addresses);
   }
   free(module->kernels);
+  free(module->temporaries);
   free(module);
 }
 
@@ -337,6 +381,8 @@ rondo_status rondo_cuda_load(const rondo_cuda_program *program, const rondo_cuda
   if (!(status = choose_device(module, device)) && !(status = enter(module))) {
     if (!(status = load_code(module, image)))
       status = find_kernels(module);
+    if (!status)
+      status = make_temporaries(module);
     if (status)
       release_code(module);
     leave();
@@ -375,15 +421,35 @@ int rondo_cuda_serves(const rondo_cuda_module *module, int device) {
 
 int rondo_cuda_is_from_cubin(const rondo_cuda_module *module) { return module->from_cubin; }
 
+int rondo_cuda_shares_memory(const rondo_cuda_module *module) {
+  int shares = module->program->temporary_count && !module->pool;
+  for (int i = 0; i < module->program->count; ++i)
+    shares |= module->program->kernels[i].workspace != 0;
+  return shares;
+}
+
 /*===---- Parameters --------------------------------------------------------------------------------------------===*/
 
 /* The arrays of a call. */
 typedef struct call {
+  const rondo_cuda_program *program;
   const rondo_signature *signature;
   const rondo_descriptor *arrays;
+  rondo_descriptor *temporaries;
   int64_t sizes[3]; /* B, T, H */
   cu_address workspace;
 } call;
+
+/* An array by the number that parameters have for it. */
+static const rondo_operand *get_operand(const call *call, int array) {
+  int count = call->signature->count;
+  return array < count ? &call->signature->operands[array] : &call->program->temporaries[array - count];
+}
+
+static const rondo_descriptor *get_array(const call *call, int array) {
+  int count = call->signature->count;
+  return array < count ? &call->arrays[array] : &call->temporaries[array - count];
+}
 
 /* `initial state 'S'`, for messages. */
 static const char *describe(const rondo_operand *operand, char text[120]) {
@@ -437,8 +503,8 @@ static rondo_status check_values(const call *call) {
 /* A tensor map of (feature, head, time, batch), the feature innermost. */
 static rondo_status encode_map(const call *call, const rondo_cuda_param *param, cu_map *map) {
   static const char *const names[] = {"B", "T", "H"};
-  const rondo_operand *operand = &call->signature->operands[param->array];
-  const rondo_descriptor *array = &call->arrays[param->array];
+  const rondo_operand *operand = get_operand(call, param->array);
+  const rondo_descriptor *array = get_array(call, param->array);
   const int64_t *extents = array->extents, *strides = get_strides(operand, array);
   char name[120];
   describe(operand, name);
@@ -486,8 +552,8 @@ static rondo_status encode_map(const call *call, const rondo_cuda_param *param, 
 }
 
 static rondo_status fill_slot(const call *call, const rondo_cuda_param *param, slot *slot) {
-  const rondo_operand *operand = &call->signature->operands[param->array];
-  const rondo_descriptor *array = &call->arrays[param->array];
+  const rondo_operand *operand = get_operand(call, param->array);
+  const rondo_descriptor *array = get_array(call, param->array);
   switch (param->kind) {
   case RONDO_CUDA_POINTER:
     slot->pointer = array->aligned ? (char *)array->aligned + array->offset * (operand->dtype.bits / 8) : NULL;
@@ -522,10 +588,11 @@ static int64_t count_blocks(const rondo_cuda_kernel *kernel, int64_t batch, int6
   return kernel->max_blocks && blocks > kernel->max_blocks ? kernel->max_blocks : blocks;
 }
 
-int64_t rondo_cuda_workspace_bytes(const rondo_cuda_module *module, int64_t batch, int64_t heads) {
+/* Bytes that all blocks of the largest kernel need. */
+static int64_t count_workspace(const rondo_cuda_program *program, int64_t batch, int64_t heads) {
   int64_t most = 0;
-  for (int i = 0; i < module->program->count; ++i) {
-    const rondo_cuda_kernel *kernel = &module->program->kernels[i];
+  for (int i = 0; i < program->count; ++i) {
+    const rondo_cuda_kernel *kernel = &program->kernels[i];
     int64_t blocks = count_blocks(kernel, batch, heads), bytes;
     if (blocks < 0 || __builtin_mul_overflow(blocks, kernel->workspace, &bytes))
       return INT64_MAX;
@@ -534,9 +601,55 @@ int64_t rondo_cuda_workspace_bytes(const rondo_cuda_module *module, int64_t batc
   return most;
 }
 
+/* Rounds up to where an array may begin; INT64_MAX stays what it is. */
+static int64_t round_up(int64_t bytes) { return bytes > INT64_MAX - 255 ? INT64_MAX : (bytes + 255) / 256 * 256; }
+
+/* Bytes of all temporaries, one behind the other. Fills `descriptors` where it is not NULL: dense [B, T, H, ...], but
+ * for the 16 bytes that a tensor map's strides are multiples of. */
+static int64_t place_temporaries(const rondo_cuda_program *program, int64_t batch, int64_t time, int64_t heads,
+                                 cu_address memory, rondo_descriptor *descriptors) {
+  int64_t end = 0;
+  for (int i = 0; i < program->temporary_count; ++i) {
+    const rondo_operand *operand = &program->temporaries[i];
+    int64_t bytes = operand->dtype.bits / 8, row = 1;
+    for (int d = 0; d < operand->rank; ++d)
+      row *= operand->sizes[d];
+    if (operand->rank)
+      row = (row * bytes + 15) / 16 * 16 / bytes;
+    int64_t strides[3] = {0, 0, row}, size;
+    if (__builtin_mul_overflow(row, heads, &strides[1]) || __builtin_mul_overflow(strides[1], time, &strides[0]) ||
+        __builtin_mul_overflow(strides[0], batch, &size) || __builtin_mul_overflow(size, bytes, &size) ||
+        __builtin_add_overflow(end, round_up(size), &size))
+      return INT64_MAX;
+    if (descriptors) {
+      rondo_descriptor *array = &descriptors[i];
+      int rank = 3 + operand->rank;
+      array->allocated = array->aligned = (void *)(uintptr_t)(memory + (cu_address)end);
+      array->offset = 0;
+      for (int d = 0; d < 3; ++d) {
+        array->extents[d] = (int64_t[]){batch, time, heads}[d];
+        array->extents[rank + d] = strides[d];
+      }
+      for (int d = operand->rank - 1; d >= 0; --d) {
+        array->extents[3 + d] = operand->sizes[d];
+        array->extents[rank + 3 + d] = d == operand->rank - 1 ? 1 : operand->sizes[d + 1];
+      }
+    }
+    end = size;
+  }
+  return end;
+}
+
+int64_t rondo_cuda_workspace_bytes(const rondo_cuda_module *module, int64_t batch, int64_t time, int64_t heads) {
+  int64_t workspace = count_workspace(module->program, batch, heads), bytes;
+  int64_t temporaries = place_temporaries(module->program, batch, time, heads, 0, NULL);
+  if (!temporaries)
+    return workspace;
+  return __builtin_add_overflow(round_up(workspace), temporaries, &bytes) ? INT64_MAX : bytes;
+}
+
 /* Frees the smaller one first: the driver then waits for the launches that use it. */
-static rondo_status grow_workspace(rondo_cuda_module *module, int64_t batch, int64_t heads) {
-  size_t bytes = (size_t)rondo_cuda_workspace_bytes(module, batch, heads);
+static rondo_status grow_workspace(rondo_cuda_module *module, size_t bytes) {
   if (bytes <= module->workspace_bytes)
     return RONDO_OK;
   if (module->workspace)
@@ -551,11 +664,44 @@ static rondo_status grow_workspace(rondo_cuda_module *module, int64_t batch, int
   return RONDO_OK;
 }
 
-/* Fills the parameters of all kernels. */
-static rondo_status fill_parameters(rondo_cuda_module *module, const rondo_descriptor *arrays, int64_t batch,
-                                    int64_t time, int64_t heads) {
+/* Memory for the call: the workspace, which stays, and the temporaries, until `release_memory`. */
+static rondo_status take_memory(rondo_cuda_module *module, call *call, void *stream, cu_address *temporaries) {
   const rondo_cuda_program *program = module->program;
-  call call = {program->signature, arrays, {batch, time, heads}, 0};
+  const int64_t *sizes = call->sizes;
+  int64_t workspace = count_workspace(program, sizes[0], sizes[2]);
+  int64_t bytes = place_temporaries(program, sizes[0], sizes[1], sizes[2], 0, NULL);
+  int64_t kept = module->pool ? workspace : rondo_cuda_workspace_bytes(module, sizes[0], sizes[1], sizes[2]);
+  rondo_status status = grow_workspace(module, (size_t)kept);
+  if (status)
+    return status;
+  call->workspace = module->workspace;
+  cu_address memory = module->workspace + (cu_address)round_up(workspace);
+  if (module->pool && bytes) {
+    cu_result result = cu.pool_allocate(temporaries, (size_t)bytes, module->pool, stream);
+    if (result)
+      return refuse(program->signature, result,
+                    "cannot allocate %" PRId64
+                    " bytes on %s for what its kernels hand over (fewer batch entries or heads a call need less)",
+                    bytes, module->name);
+    memory = *temporaries;
+  }
+  call->temporaries = module->temporaries;
+  place_temporaries(program, sizes[0], sizes[1], sizes[2], memory, module->temporaries);
+  return RONDO_OK;
+}
+
+/* The memory is another call's when the stream comes to here. */
+static void release_memory(cu_address temporaries, void *stream) {
+  if (temporaries)
+    cu.pool_release(temporaries, stream);
+}
+
+/* Fills the parameters of all kernels. What it takes is to be released in any case. */
+static rondo_status fill_parameters(rondo_cuda_module *module, const rondo_descriptor *arrays, int64_t batch,
+                                    int64_t time, int64_t heads, void *stream, cu_address *temporaries) {
+  const rondo_cuda_program *program = module->program;
+  call call = {program, program->signature, arrays, NULL, {batch, time, heads}, 0};
+  *temporaries = 0;
   rondo_status status = check_values(&call);
   for (int i = 0; i < program->count && !status; ++i) {
     int64_t blocks = count_blocks(&program->kernels[i], batch, heads);
@@ -565,8 +711,7 @@ static rondo_status fill_parameters(rondo_cuda_module *module, const rondo_descr
                     heads, INT32_MAX);
   }
   if (!status)
-    status = grow_workspace(module, batch, heads);
-  call.workspace = module->workspace;
+    status = take_memory(module, &call, stream, temporaries);
   for (int i = 0; i < program->count && !status; ++i)
     for (int p = 0; p < program->kernels[i].count && !status; ++p)
       status = fill_slot(&call, &program->kernels[i].params[p], &module->kernels[i].slots[p]);
@@ -597,9 +742,11 @@ rondo_status rondo_cuda_launch(rondo_cuda_module *module, const rondo_descriptor
   rondo_status status = begin(module);
   if (status)
     return status;
-  status = fill_parameters(module, arrays, batch, time, heads);
+  cu_address temporaries;
+  status = fill_parameters(module, arrays, batch, time, heads, stream, &temporaries);
   if (!status)
     status = launch_kernels(module, batch, heads, stream);
+  release_memory(temporaries, stream);
   leave();
   return status;
 }
@@ -696,9 +843,11 @@ rondo_status rondo_cuda_time(rondo_cuda_module *module, const rondo_descriptor *
     leave();
     return fail(RONDO_OUT_OF_MEMORY, module->program->signature, "no memory");
   }
-  status = fill_parameters(module, arrays, batch, time, heads);
+  cu_address temporaries;
+  status = fill_parameters(module, arrays, batch, time, heads, stream, &temporaries);
   if (!status)
     status = time_launches(module, batch, heads, stream, warmups, runs, events, milliseconds);
+  release_memory(temporaries, stream);
   for (int i = 0; i < 2 * runs && events[i]; ++i)
     cu.event_destroy(events[i]);
   free(events);

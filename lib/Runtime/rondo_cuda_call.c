@@ -9,8 +9,7 @@ extern _Thread_local char rondo_error_text[320];
 /* The code on one device, in one context. */
 struct rondo_cuda_loaded {
   rondo_cuda_module *module;
-  /* Launches of a module share its workspace, so that each stream has a module of its own; NULL where there is none to
-   * share. */
+  /* That of the first launch: where launches share memory, each stream has a module of its own. */
   void *stream;
   struct rondo_cuda_loaded *next;
 };
@@ -20,19 +19,11 @@ static rondo_status fail(rondo_status status, const rondo_signature *signature, 
   return status;
 }
 
-static int has_workspace(const rondo_cuda_program *program) {
-  for (int i = 0; i < program->count; ++i)
-    if (program->kernels[i].workspace)
-      return 1;
-  return 0;
-}
-
 /* Finds the module for the calling thread's context, or loads it. Under the lock. */
 static rondo_status get_module(rondo_cuda_function *function, int device, void *stream, rondo_cuda_module **module) {
-  if (!has_workspace(function->program))
-    stream = NULL;
   for (struct rondo_cuda_loaded *loaded = function->loaded; loaded; loaded = loaded->next)
-    if (loaded->stream == stream && rondo_cuda_serves(loaded->module, device)) {
+    if ((loaded->stream == stream || !rondo_cuda_shares_memory(loaded->module)) &&
+        rondo_cuda_serves(loaded->module, device)) {
       *module = loaded->module;
       return RONDO_OK;
     }

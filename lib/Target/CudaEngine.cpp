@@ -50,7 +50,7 @@ llvm::Expected<std::vector<float>> CudaCall::time(int warmups, int runs) {
   return milliseconds;
 }
 
-int64_t CudaCall::getWorkspaceBytes() const { return rondo_cuda_workspace_bytes(module, batch, heads); }
+int64_t CudaCall::getWorkspaceBytes() const { return rondo_cuda_workspace_bytes(module, batch, tokens, heads); }
 
 //===----------------------------------------------------------------------------------------------------------------===//
 // Checks

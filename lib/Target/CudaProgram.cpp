@@ -15,6 +15,7 @@ using namespace rondo;
 struct CudaProgram::Storage {
   KernelInfo info;
   std::deque<std::string> names;
+  /// Those of the signature, then the temporaries.
   std::vector<rondo_operand> operands;
   rondo_signature signature;
   std::deque<std::vector<rondo_cuda_param>> params;
@@ -209,10 +210,19 @@ llvm::Expected<CudaProgram> CudaProgram::read(ModuleOp module) {
     add(info, RONDO_FINAL, ".final");
   }
 
+  int count = int(storage->operands.size());
+  for (const ArrayInfo &info : storage->info.temporaries)
+    add(info, RONDO_OUTPUT, "");
+
+  ArrayAttr all;
   for (auto function : scope.getOps<LLVM::LLVMFuncOp>()) {
     // Functions that kernels call are no kernels.
     if (!function->hasAttr(NVVM::NVVMDialect::getKernelFuncAttrName()))
       continue;
+    if (ArrayAttr own = function->getAttrOfType<ArrayAttr>("rondo.arrays"); all && own != all)
+      return llvm::createStringError("kernel '" + function.getName() + "' has other arrays than the one before");
+    else
+      all = own;
     rondo_cuda_kernel kernel = {};
     std::vector<rondo_cuda_param> &params = storage->params.emplace_back();
     if (llvm::Error failed = ContractReader(function, arrays, storage->operands).read(kernel, params))
@@ -229,7 +239,8 @@ llvm::Expected<CudaProgram> CudaProgram::read(ModuleOp module) {
     return StringRef(a.name).compare_numeric(b.name) < 0;
   });
   StringRef mixer = StringRef(storage->info.name).rsplit("_kernel").first;
-  storage->signature = {storage->keep(mixer), int(storage->operands.size()), storage->operands.data(), 0};
-  storage->program = {&storage->signature, int(storage->kernels.size()), storage->kernels.data()};
+  storage->signature = {storage->keep(mixer), count, storage->operands.data(), 0};
+  storage->program = {&storage->signature, int(storage->kernels.size()), storage->kernels.data(),
+                      int(storage->operands.size()) - count, storage->operands.data() + count};
   return CudaProgram(std::move(storage));
 }

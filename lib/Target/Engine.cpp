@@ -88,6 +88,7 @@ std::vector<KernelInfo> rondo::readKernels(Operation *module) {
       auto &list = role.ends_with("output")    ? kernel.outputs
                    : role.starts_with("grad_") ? kernel.gradients
                    : role == "state"           ? kernel.states
+                   : role == "temporary"       ? kernel.temporaries
                                                : kernel.inputs;
       list.push_back(std::move(info));
     }

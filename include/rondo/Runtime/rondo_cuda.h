@@ -11,8 +11,13 @@
  *   rondo_cuda_load(&program, image, -1, &module);
  *   rondo_cuda_launch(module, descriptors, B, T, H, stream);
  *
- * Threads: a module may be used by one thread at a time and one stream at a time, because all its launches share one
- * workspace; programs whose kernels have none may be launched to several streams. Different modules are independent.
+ * Kernels of one call hand over arrays of the program's own, its temporaries: [B, T, H, ...] as those of the caller.
+ * Each call takes their memory from a pool in the order of its stream and gives it back behind its last kernel; the
+ * pool keeps it for the next call. Where the driver has no pools, they lie behind the workspace.
+ *
+ * Threads: a module may be used by one thread at a time. Its launches may go to several streams, unless they share
+ * memory
+ * (`rondo_cuda_shares_memory`): a workspace, or temporaries without a pool. Different modules are independent.
  * Errors: the status, and one line in `rondo_error_message()`. A launch returns before the kernel ends; what goes wrong
  * on the device shows in a later call (`rondo_cuda_synchronize`).
  *
@@ -45,7 +50,8 @@ typedef enum rondo_cuda_dim { RONDO_CUDA_B, RONDO_CUDA_T, RONDO_CUDA_H } rondo_c
 
 typedef struct rondo_cuda_param {
   rondo_cuda_kind kind;
-  int array;          /**< the operand of the signature, by number; of SIZE and WORKSPACE: not used, 0 */
+  int array;          /**< the operand of the signature, by number, and then the temporaries; of SIZE and WORKSPACE: not
+                           used, 0 */
   rondo_cuda_dim dim; /**< of STRIDE and SIZE */
   int box[2];         /**< of MAP: features and tokens of one copy to shared memory */
   int swizzle;        /**< of MAP: 0, 32, 64 or 128 bytes */
@@ -68,6 +74,8 @@ typedef struct rondo_cuda_program {
   const rondo_signature *signature;
   int count;
   const rondo_cuda_kernel *kernels;
+  int temporary_count;
+  const rondo_operand *temporaries; /**< of role RONDO_OUTPUT: one kernel writes them, later ones read them */
 } rondo_cuda_program;
 
 /** The code. One of the two may be missing: a cubin loads at once, PTX is compiled by the driver. */
@@ -90,7 +98,7 @@ typedef struct rondo_cuda_module rondo_cuda_module;
 rondo_status rondo_cuda_load(const rondo_cuda_program *program, const rondo_cuda_image *image, int device,
                              rondo_cuda_module **module);
 
-/** Waits for what the module has launched, and frees it and its workspace. NULL is allowed. */
+/** Waits for what the module has launched, and frees it and its memory. NULL is allowed. */
 void rondo_cuda_unload(rondo_cuda_module *module);
 
 /** The number of the device that a module is on, and its name; for messages. */
@@ -98,6 +106,8 @@ int rondo_cuda_device(const rondo_cuda_module *module);
 const char *rondo_cuda_device_name(const rondo_cuda_module *module);
 /** Whether a load onto `device` in this thread would choose the device and the context that the module is in. */
 int rondo_cuda_serves(const rondo_cuda_module *module, int device);
+/** Whether launches use the same memory, so that they must go to one stream. */
+int rondo_cuda_shares_memory(const rondo_cuda_module *module);
 /** Whether the code came from the cubin; otherwise the driver compiled the PTX. */
 int rondo_cuda_is_from_cubin(const rondo_cuda_module *module);
 
@@ -107,13 +117,14 @@ int rondo_cuda_is_from_cubin(const rondo_cuda_module *module);
  * state that is not there. The descriptors are read before the call returns.
  *
  * RONDO_WRONG_STRIDE (a value of a token that has gaps), RONDO_MISALIGNED (an array that a tensor map cannot describe),
- * RONDO_WRONG_SHAPE (sizes too large for a grid), RONDO_OUT_OF_MEMORY (the workspace), RONDO_DRIVER_ERROR.
+ * RONDO_WRONG_SHAPE (sizes too large for a grid), RONDO_OUT_OF_MEMORY (workspace and temporaries),
+ * RONDO_DRIVER_ERROR.
  */
 rondo_status rondo_cuda_launch(rondo_cuda_module *module, const rondo_descriptor *arrays, int64_t batch, int64_t time,
                                int64_t heads, void *stream);
 
-/** Bytes of global memory that the module's kernels need for a call of these sizes. */
-int64_t rondo_cuda_workspace_bytes(const rondo_cuda_module *module, int64_t batch, int64_t heads);
+/** Bytes of global memory that a call of these sizes needs beside its arrays: workspace and temporaries. */
+int64_t rondo_cuda_workspace_bytes(const rondo_cuda_module *module, int64_t batch, int64_t time, int64_t heads);
 
 /*===---- For hosts that have no other way to the device --------------------------------------------------------===*/
 

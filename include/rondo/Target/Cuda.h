@@ -68,7 +68,8 @@ llvm::Expected<std::string> findPtxas();
 /// Fills the cubin and the report. An error has the words of ptxas.
 llvm::Error assemble(CudaCode &code, llvm::StringRef ptxas, CudaTimes *times = nullptr);
 
-/// How the kernels of a module are launched: the attributes `rondo.arrays` and `rondo.launch` in C.
+/// How the kernels of a module are launched: the attributes `rondo.arrays` and `rondo.launch` in C. Kernels of one
+/// program all have its whole `rondo.arrays`; those of role `temporary` are the program's own.
 class CudaProgram {
 public:
   static llvm::Expected<CudaProgram> read(mlir::ModuleOp module);

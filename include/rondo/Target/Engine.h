@@ -75,6 +75,8 @@ struct KernelInfo {
   std::string name;
   /// A backward kernel has the cotangents of the outputs for outputs, and gradients as well.
   std::vector<ArrayInfo> inputs, outputs, gradients, states;
+  /// What kernels of one call hand over: no arrays of the caller.
+  std::vector<ArrayInfo> temporaries;
   int64_t chunk = 0;
   /// Of a backward kernel: chunks between the states that it keeps.
   int64_t keepEvery = 1;

@@ -1,7 +1,8 @@
 // A CUDA driver without a device, for tests: memory is the host's, and calls are written to the file FAKE_CUDA_LOG.
 // Code is PTX text, of which it reads the parameters of each entry; a launch prints their values. FAKE_CUDA holds words
-// that make it fail: no-device, ampere, no-cubin, bad-ptx, launch, device-memory, late. A kernel does nothing, unless
-// FAKE_CUDA_KERNELS is a shared object with a function of its name: void NAME(void **parameters, unsigned blocks).
+// that make it fail: no-device, ampere, no-pools, no-cubin, bad-ptx, launch, device-memory, pool-memory, late. A kernel
+// does nothing, unless FAKE_CUDA_KERNELS is a shared object with a function of its name: void NAME(void **parameters,
+// unsigned blocks).
 #include <dlfcn.h>
 #include <inttypes.h>
 #include <stdarg.h>
@@ -57,6 +58,8 @@ result cuDeviceGetName(char *name, int length, int device) {
 }
 result cuDeviceGetAttribute(int *value, int attribute, int device) {
   (void)device;
+  if (attribute == 115)
+    return *value = !asks("no-pools"), 0;
   *value = attribute == 75 ? (asks("ampere") ? 8 : 9) : attribute == 76 ? 0 : attribute == 97 ? 232448 : -1;
   return *value < 0 ? INVALID_VALUE : 0;
 }
@@ -153,6 +156,35 @@ result cuMemAlloc_v2(unsigned long long *address, size_t bytes) {
   return *address = (uintptr_t)memory, 0;
 }
 result cuMemFree_v2(unsigned long long address) { return say("free\n"), free((void *)(uintptr_t)address), 0; }
+
+struct properties {
+  int allocation, handles, location, device;
+  void *security;
+  size_t most;
+  unsigned short usage;
+  unsigned char reserved[54];
+};
+result cuMemPoolCreate(void **pool, const struct properties *properties) {
+  if (properties->allocation != 1 || properties->handles || properties->location != 1 || properties->most)
+    return INVALID_VALUE;
+  say("pool %d\n", properties->device);
+  return *pool = (void *)4096, 0;
+}
+result cuMemPoolDestroy(void *pool) { return (void)pool, say("pool ends\n"), 0; }
+result cuMemPoolSetAttribute(void *pool, int attribute, void *value) {
+  return !pool || attribute != 4 || *(uint64_t *)value != UINT64_MAX ? INVALID_VALUE : 0;
+}
+result cuMemAllocFromPoolAsync(unsigned long long *address, size_t bytes, void *pool, void *stream) {
+  if (!pool || asks("pool-memory") || !bytes)
+    return pool && bytes ? OUT_OF_MEMORY : INVALID_VALUE;
+  say("take %zu stream=%p\n", bytes, stream);
+  void *memory = aligned_alloc(256, (bytes + 255) / 256 * 256);
+  memset(memory, 0xff, bytes);
+  return *address = (uintptr_t)memory, 0;
+}
+result cuMemFreeAsync(unsigned long long address, void *stream) {
+  return say("give back stream=%p\n", stream), free((void *)(uintptr_t)address), 0;
+}
 result cuMemcpyHtoD_v2(unsigned long long to, const void *from, size_t bytes) {
   return memcpy((void *)(uintptr_t)to, from, bytes), 0;
 }

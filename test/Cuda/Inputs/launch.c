@@ -12,6 +12,12 @@ static const rondo_operand operands[] = {
     {"S", RONDO_FINAL, 0, {kDLFloat, 32, 1}, 2, {8, 4}, NULL},
 };
 enum { Q, G, W, O, INITIAL, FINAL, COUNT };
+// What the first kernel hands over to the second.
+static const rondo_operand temporaries[] = {
+    {"r", RONDO_OUTPUT, 0, {kDLBfloat, 16, 1}, 1, {20}, NULL},
+    {"s", RONDO_OUTPUT, 0, {kDLFloat, 32, 1}, 0, {0}, NULL},
+};
+enum { R = COUNT, S };
 static const rondo_signature signature = {"m", COUNT, operands, 0};
 
 static const rondo_cuda_param first[] = {
@@ -24,6 +30,8 @@ static const rondo_cuda_param first[] = {
     {.kind = RONDO_CUDA_SIZE, .dim = RONDO_CUDA_T},
     {.kind = RONDO_CUDA_SIZE, .dim = RONDO_CUDA_H},
     {.kind = RONDO_CUDA_WORKSPACE},
+    {.kind = RONDO_CUDA_POINTER, .array = R},
+    {.kind = RONDO_CUDA_STRIDE, .array = R, .dim = RONDO_CUDA_B},
 };
 static const rondo_cuda_param second[] = {
     {.kind = RONDO_CUDA_POINTER, .array = O},
@@ -32,16 +40,21 @@ static const rondo_cuda_param second[] = {
     {.kind = RONDO_CUDA_POINTER, .array = FINAL},
     {.kind = RONDO_CUDA_STRIDE, .array = FINAL, .dim = RONDO_CUDA_B},
     {.kind = RONDO_CUDA_STRIDE, .array = FINAL, .dim = RONDO_CUDA_H},
+    {.kind = RONDO_CUDA_MAP, .array = R, .box = {16, 32}, .swizzle = 32},
+    {.kind = RONDO_CUDA_POINTER, .array = S},
+    {.kind = RONDO_CUDA_STRIDE, .array = S, .dim = RONDO_CUDA_T},
 };
 static const rondo_cuda_kernel kernels[] = {
-    {"m_kernel_0", 384, 100000, 2, 0, 1000, 9, first},
-    {"m_kernel_1", 128, 0, 1, 3, 0, 6, second},
+    {"m_kernel_0", 384, 100000, 2, 0, 1000, 11, first},
+    {"m_kernel_1", 128, 0, 1, 3, 0, 9, second},
 };
-static const rondo_cuda_program program = {&signature, 2, kernels};
-static const char ptx[] = ".visible .entry m_kernel_0(.param .align 64 .b8 a[128], .param .u64 b, .param .u64 .ptr c,"
-                          ".param .u64 d, .param .u64 e, .param .u64 f, .param .u64 g, .param .u64 h, .param .u64 i) {}"
-                          ".visible .entry m_kernel_1(.param .u64 a, .param .u64 b, .param .u64 c, .param .u64 d,"
-                          ".param .u64 e, .param .u64 f) {}";
+static const rondo_cuda_program program = {&signature, 2, kernels, 2, temporaries};
+static const char ptx[] =
+    ".visible .entry m_kernel_0(.param .align 64 .b8 a[128], .param .u64 b, .param .u64 .ptr c,"
+    ".param .u64 d, .param .u64 e, .param .u64 f, .param .u64 g, .param .u64 h, .param .u64 i, .param .u64 j,"
+    ".param .u64 k) {}"
+    ".visible .entry m_kernel_1(.param .u64 a, .param .u64 b, .param .u64 c, .param .u64 d,"
+    ".param .u64 e, .param .u64 f, .param .align 64 .b8 g[128], .param .u64 h, .param .u64 i) {}";
 
 static _Alignas(16) char memory[1 << 16];
 enum { B = 2, T = 5, H = 4 };
@@ -75,6 +88,9 @@ int main(int argc, char **argv) {
     return 1;
   printf("device %d %s%s\n", rondo_cuda_device(module), rondo_cuda_device_name(module),
          rondo_cuda_is_from_cubin(module) ? " cubin" : "");
+  printf("bytes %lld %lld shared=%d\n", (long long)rondo_cuda_workspace_bytes(module, B, T, H),
+         (long long)rondo_cuda_workspace_bytes(module, INT64_C(1) << 30, INT64_C(1) << 30, H),
+         rondo_cuda_shares_memory(module));
 
   rondo_descriptor arrays[COUNT];
   reset(arrays);
