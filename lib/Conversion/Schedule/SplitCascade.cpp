@@ -52,6 +52,7 @@ private:
   bool orderStates();
   int64_t stageOf(Value value);
   bool isKept(Value value);
+  std::optional<double> paddingOf(Value value);
   bool isCut(Value value);
   bool isCheap(Value value);
   bool canMake(Value value, int64_t part);
@@ -195,13 +196,21 @@ bool Cascade::isKept(Value value) {
   return false;
 }
 
+/// What rows after the last token hold, when it is known.
+std::optional<double> Cascade::paddingOf(Value value) {
+  if (auto scan = value.getDefiningOp<chunk::ScanOp>())
+    return cast<OpResult>(value).getResultNumber() < scan.getNumStackedResults() ? std::optional<double>(0.0)
+                                                                                 : std::nullopt;
+  return analysis.getPadding(value);
+}
+
 /// Whether a value can go from one kernel to the next: something for each token, [C, N] or [C].
 bool Cascade::isCut(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   if (!type || type.getRank() < 1 || type.getRank() > 2 || type.getDimSize(0) != chunk ||
       analysis.timedAxes(value) != 1)
     return false;
-  return !isKept(value) || analysis.getPadding(value).has_value();
+  return !isKept(value) || paddingOf(value).has_value();
 }
 
 /// What costs less to compute again than to hand over, and loses nothing by it: a scale of one operand.
@@ -430,7 +439,7 @@ void Cascade::split() {
       do
         name = "temporary_" + std::to_string(number++);
       while (names.contains(name));
-      cuts[value] = {name, isKept(value) ? analysis.getPadding(value) : std::nullopt};
+      cuts[value] = {name, isKept(value) ? paddingOf(value) : std::nullopt};
     }
   for (int64_t i = 0, e = parts.size(); i < e; ++i)
     emit(i);
