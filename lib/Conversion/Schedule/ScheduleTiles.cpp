@@ -29,11 +29,20 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
       auto [name, type] = StringRef(entry).split('=');
       elements[name] = parseElement(&getContext(), type);
     }
+    // One part of a program that does not fit decides for all.
+    llvm::SmallPtrSet<Attribute, 4> refused;
     for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
       if (!body->hasAttr("rondo.chunk") || body->hasAttr("rondo.arrays") || body->hasAttr("rondo.backward"))
         continue;
-      if (!schedule(body, elements) && required)
+      Attribute program = body->getAttr("rondo.program");
+      if (program && refused.contains(program))
+        continue;
+      if (schedule(body, elements))
+        continue;
+      if (required)
         return signalPassFailure();
+      if (program)
+        refused.insert(program);
     }
   }
 
