@@ -275,6 +275,8 @@ def RondoLowerTiles : Pass<"rondo-lower-tiles", "::mlir::ModuleOp"> {
       `tile.release`, `tile.sync`, and the beginning and end of loops and branches; a product that accumulates onto one in flight does not wait.
       Products of fewer warps are mma.sync.
     * Parameters of the kernel (pointers, strides, heads, sizes, tensor maps) are made as operations need them; `rondo.launch` lists them.
+      Kernels of one program have the same `rondo.arrays`; an array of role `temporary` is written by one (`tile.write_back`) and read by later ones (`tile.fetch`), and is the
+      run time's.
 
     ```mlir
     tile.kernel @m_kernel attributes {arrays = [...], chunk = 64 : i64} {

@@ -20,19 +20,19 @@ using schedule::Analysis;
 using schedule::shapeOf;
 
 namespace {
-/// Values of tokens that one body computes and later ones read.
+/// A value for each token that one part computes and later ones read.
 struct Cut {
   std::string name;
-  /// What rows after the last token hold, where a later body may rely on it.
+  /// What rows after the last token hold, where a later part may rely on it.
   std::optional<double> padding;
 };
 
-/// One of the bodies that a body becomes.
+/// One of the bodies that the whole body becomes; values and operations are those of the whole.
 struct Part {
-  /// Values of the whole body, in its order: states that the part carries, what it returns, what it reads of earlier
-  /// parts, and the operations that it has.
   SmallVector<int64_t> states;
-  SmallVector<unsigned> results; ///< numbers of results of the whole body
+  /// Numbers of outputs and final states.
+  SmallVector<unsigned> results;
+  /// What it hands over, and what earlier parts hand over to it.
   llvm::SetVector<Value> written, read;
   llvm::DenseSet<Operation *> ops;
 };
@@ -87,7 +87,8 @@ int64_t Cascade::countMatrixStates() {
     if (body.getResultAttrOfType<StringAttr>(i, "rondo.role").getValue() == "state")
       finals.push_back(i);
   chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
-  analysis.setStates(states);
+  if (states.size() <= 64)
+    analysis.setStates(states);
   return llvm::count_if(states, [](Value state) { return shapeOf(state).size() == 2; });
 }
 
@@ -156,14 +157,9 @@ bool Cascade::orderStates() {
 
 /// The first part that has all states that a value depends on, or -1.
 int64_t Cascade::stageOf(Value value) {
-  uint64_t dependence = analysis.dependsOn(value);
   int64_t stage = -1;
-  for (int64_t s = 0; dependence >> s; ++s) {
-    if (dependence >> s & 1)
-      stage = std::max(stage, partOf[s]);
-    if (s == 63)
-      break;
-  }
+  for (uint64_t states = analysis.dependsOn(value); states; states &= states - 1)
+    stage = std::max(stage, partOf[llvm::countr_zero(states)]);
   return stage;
 }
 
