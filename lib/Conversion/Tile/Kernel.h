@@ -147,6 +147,7 @@ mlir::LogicalResult lower(MmaOp op, RoleLowering &l);
 // LowerChannel.cpp
 mlir::LogicalResult lower(SlotOp op, RoleLowering &l);
 mlir::LogicalResult lower(BlockOp op, RoleLowering &l);
+mlir::LogicalResult lower(WindowOp op, RoleLowering &l);
 mlir::LogicalResult lower(AcquireOp op, RoleLowering &l);
 mlir::LogicalResult lower(CommitOp op, RoleLowering &l);
 mlir::LogicalResult lower(WaitOp op, RoleLowering &l);

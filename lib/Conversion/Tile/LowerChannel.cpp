@@ -37,6 +37,23 @@ LogicalResult rondo::tile::lower(BlockOp op, RoleLowering &l) {
   return success();
 }
 
+LogicalResult rondo::tile::lower(WindowOp op, RoleLowering &l) {
+  SharedType type = op.getTile().getType();
+  if (!type.isSwizzled()) {
+    Value row = l.mul(l.getScalar(op.getRow()), type.getShape()[1] * 4);
+    Value offset = l.add(row, l.shl(l.getScalar(op.getColumn()), 2));
+    l.set(op.getResult(), {l.gep(l.getAddress(op.getTile()), offset)});
+    return success();
+  }
+  // Rows in eights keep the order of the 16-byte units. Whole blocks of columns, or some inside one: the hardware
+  // exchanges units by the address that it has computed.
+  Value column = l.getScalar(op.getColumn()), rows = l.shl(l.getScalar(op.getRow()), 7);
+  Value block = l.mul(l.shr(column, 6), type.getBlockBytes());
+  Value offset = l.add(l.add(rows, block), l.shl(l.bitAnd(column, 63), 1));
+  l.set(op.getResult(), {l.gep(l.getAddress(op.getTile()), offset)});
+  return success();
+}
+
 //===----------------------------------------------------------------------------------------------------------------===//
 // Barriers
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -59,10 +76,15 @@ static void arrive(RoleLowering &l, Value barrier) {
   l.ifThen(l.isFirstLane(), [&] { NVVM::MBarrierArriveOp::create(l.b, l.b.getI64Type(), barrier, Value()); });
 }
 
-LogicalResult rondo::tile::lower(AcquireOp op, RoleLowering &l) {
-  Value time = l.getScalar(op.getTime());
+/// Waits until a slot is free; the first round does not.
+template <typename Op>
+static void acquire(Op op, Value time, RoleLowering &l) {
   Value parity = parityOf(l, time, op.getChannel().getType().getSlots());
   waitOn(l, barrierOf(op, time, l, /*empty=*/true), l.bitXor(parity, l.i32(1)));
+}
+
+LogicalResult rondo::tile::lower(AcquireOp op, RoleLowering &l) {
+  acquire(op, l.getScalar(op.getTime()), l);
   return success();
 }
 
@@ -114,7 +136,7 @@ static FailureOr<Boxes> makeBoxes(Operation *op, StringRef name, StringRef role,
     return op->emitOpError("moves arrays with one feature dimension, '") << name << "' has " << array->sizes.size();
   if (array->element != buffer.getElementType())
     return op->emitOpError("does not convert: '") << name << "' is " << array->element << ", the buffer is " << buffer;
-  if (buffer.getRing() || buffer.getShape().size() != 2)
+  if (buffer.getRing() || buffer.isWindow() || buffer.getShape().size() != 2)
     return op->emitOpError("moves tokens x features buffers, not ") << buffer;
   Boxes boxes;
   int64_t rows = buffer.getShape()[0], columns = buffer.getShape()[1];
@@ -140,7 +162,14 @@ LogicalResult rondo::tile::lower(FetchOp op, RoleLowering &l) {
     bytes += cast<SharedType>(buffer.getType()).getSlotBytes();
   Value full = barrierOf(op, chunk, l, /*empty=*/false);
   LogicalResult done = success();
-  l.ifThen(l.isFirstThread(), [&] {
+  Value issues = l.isFirstThread();
+  if (l.role.getCopies() > 1)
+    issues = arith::AndIOp::create(l.b, issues, l.compare(arith::CmpIPredicate::eq, l.copy, l.i32(0)));
+  if (op.getAcquire())
+    issues = arith::AndIOp::create(l.b, issues, l.compare(arith::CmpIPredicate::ult, chunk, l.kernel.chunks()));
+  l.ifThen(issues, [&] {
+    if (op.getAcquire())
+      acquire(op, chunk, l);
     NVVM::MBarrierArriveExpectTxOp::create(l.b, TypeRange(), full, l.i32(bytes), NVVM::MemScopeKind::CTA,
                                            /*relaxed=*/false, /*predicate=*/Value());
     for (auto [name, buffer, offset] :

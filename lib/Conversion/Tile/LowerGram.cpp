@@ -203,8 +203,10 @@ static LogicalResult verify(DecayedFactorsOp op, Lowering &l) {
     return op.emitOpError("writes the totals of octets to a `!tile.shared<8x64xf32>`, not ")
            << op.getTotals().getType();
   SharedType total = op.getTotal().getType();
-  if (total.getRing() || !total.getElementType().isF32() || total.getSlotBytes() % 256)
-    return op.emitOpError("writes the total of the chunk to a `!tile.shared<Nxf32>`, N a multiple of 64, not ")
+  bool isPlain = !total.getRing() && total.getElementType().isF32() && total.getSlotBytes() % 256 == 0;
+  if (!isPlain || total.getShape().size() > 2 || (total.getShape().size() == 2 && total.getShape()[0] > 2))
+    return op.emitOpError("writes the total of the chunk to a `!tile.shared<Nxf32>`, N a multiple of 64, or the totals "
+                          "of its halves to a `!tile.shared<2xNxf32>`, not ")
            << total;
   return success();
 }
@@ -228,12 +230,17 @@ LogicalResult tile::lower(DecayedFactorsOp op, Lowering &l) {
   l.storeF32s({own[0], own[1]}, l.gep(totalsOfLane(l, totals), l.shl(l.warp, 8)));
   l.sync();
 
-  SmallVector<Pair> siblings = loadSiblings(l, totals, kOuterLevels);
-  l.ifThen(l.compare(Predicate::eq, l.warp, l.i32(0)), [&] {
+  SharedType totalType = op.getTotal().getType();
+  bool halves = totalType.getShape().size() == 2 && totalType.getShape()[0] == 2;
+  SmallVector<Pair> siblings = loadSiblings(l, totals, halves ? kOuterLevels - 1 : kOuterLevels);
+  // The first octet of a half writes its total.
+  l.ifThen(l.compare(Predicate::eq, halves ? l.bitAnd(l.warp, 3) : l.warp, l.i32(0)), [&] {
     Pair whole = own;
     for (Pair sibling : siblings)
       whole = multiply(l, whole, sibling);
     Value place = l.add(l.shl(l.getScalar(op.getOffset()), 2), l.shl(l.lane, 3));
+    if (halves)
+      place = l.add(place, l.mul(l.shr(l.warp, 2), totalType.getSlotBytes() / 2));
     l.storeF32s({whole[0], whole[1]}, l.gep(l.getAddress(op.getTotal()), place));
   });
   // Where the octet is the right one of its pair the sibling comes before it, else after it.
@@ -281,8 +288,15 @@ static LogicalResult verify(DecayedGramOp op, Lowering &l) {
   if (!isTotals(op.getTotals().getType()))
     return op.emitOpError("reads the totals of octets from a `!tile.shared<8x64xf32>`, not ")
            << op.getTotals().getType();
+  auto layout = cast<GramAttr>(cast<RankedTensorType>(op.getResults()[0].getType()).getEncoding());
+  for (Value value : op.getAccumulators())
+    if (value.getType() != op.getResults()[0].getType())
+      return op.emitOpError("adds to and gives values of one layout");
+  if (layout.getSpan() != 64 && layout.getSpan() != 32)
+    return op.emitOpError("multiplies tokens of the whole chunk of 64 or of its halves of 32, not of ")
+           << layout.getSpan();
   SharedType room = op.getRoom().getType();
-  int64_t least = 64 * (count + 1), all = 96 * (count + 1);
+  int64_t least = 64 * (count + 1), all = layout.getSpan() == 32 ? least : 96 * (count + 1);
   if (room.getRing() || !room.isSwizzled() || room.getSlotBytes() < least * kRowBytes)
     return op.emitOpError("with ") << count << " queries needs `!tile.shared<" << all
                                    << "x64xbf16>` as room, or at least " << least << " rows to work in two passes, not "
@@ -320,11 +334,13 @@ private:
   void addInner();
   Slab getRight(int64_t query, int64_t bit, Slab first, Value rank);
   Scalars addLevel32();
-  Scalars addLevels8And16();
+  Scalars addLevels8And16(bool has8, bool has16);
 
   DecayedGramOp op;
   Lowering &l;
   int64_t queries;
+  /// Without level 32.
+  bool halves;
   Type element;
   Value room;
   /// Times the running products.
@@ -344,9 +360,14 @@ private:
 };
 } // namespace
 
+static bool isInHalves(Value gram) {
+  return cast<GramAttr>(cast<RankedTensorType>(gram.getType()).getEncoding()).getSpan() == 32;
+}
+
 Gram::Gram(DecayedGramOp op, Lowering &l)
-    : op(op), l(l), queries(op.getQueries().size()), element(op.getRoom().getType().getElementType()),
-      room(l.getAddress(op.getRoom())), key(toOctet(l.get(op.getKey()))) {
+    : op(op), l(l), queries(op.getQueries().size()), halves(isInHalves(op.getResults()[0])),
+      element(op.getRoom().getType().getElementType()), room(l.getAddress(op.getRoom())),
+      key(toOctet(l.get(op.getKey()))) {
   Octet octet = toOctet(l.get(op.getDecays()));
   decays.assign(octet.begin(), octet.end());
   for (auto [query, accumulator] : llvm::zip_equal(op.getQueries(), op.getAccumulators())) {
@@ -362,11 +383,13 @@ Gram::Gram(DecayedGramOp op, Lowering &l)
 }
 
 void Gram::lower() {
-  siblings = loadSiblings(l, l.getAddress(op.getTotals()), kOuterLevels - 1);
+  siblings = loadSiblings(l, l.getAddress(op.getTotals()), halves ? kOuterLevels - 2 : kOuterLevels - 1);
   addNeighbours();
   addInner();
   SmallVector<SmallVector<int64_t>> passes = {{0, 1, 2}};
-  if (op.getRoom().getType().getSlotBytes() < 96 * (queries + 1) * kRowBytes)
+  if (halves)
+    passes = {{0, 1}};
+  else if (op.getRoom().getType().getSlotBytes() < 96 * (queries + 1) * kRowBytes)
     passes = {{0, 1}, {2}};
   for (auto [i, levels] : llvm::enumerate(passes)) {
     if (i != 0)
@@ -383,8 +406,12 @@ void Gram::lower() {
     };
     Scalars outer = choose(
         l, l.compare(Predicate::ult, l.warp, l.i32(4)), kOuter * queries,
-        [&] { return pass.back() == 2 ? addLevel32() : keep(); },
-        [&] { return pass.front() == 0 ? addLevels8And16() : keep(); });
+        [&] {
+          if (halves)
+            return addLevels8And16(/*has8=*/true, /*has16=*/false);
+          return pass.back() == 2 ? addLevel32() : keep();
+        },
+        [&] { return pass.front() == 0 ? addLevels8And16(/*has8=*/!halves, /*has16=*/true) : keep(); });
     for (auto [query, values] : llvm::enumerate(sums))
       llvm::copy(ArrayRef(outer).slice(query * kOuter, kOuter), values.begin());
   }
@@ -576,26 +603,31 @@ Scalars Gram::addLevel32() {
 
 /// Warps 4 .. 7, i = 0 .. 3 of them: level 16 in the half of 32 tokens i / 2, left octet i % 2; level 8 in block i
 /// of 16.
-Scalars Gram::addLevels8And16() {
-  Value i = l.bitAnd(l.warp, 3), half = l.shr(i, 1), side = l.bitAnd(i, 1);
-  Value wide = l.shl(half, 12);
-  int64_t tile = (1 - pass.front()) * kTileBytes;
+Scalars Gram::addLevels8And16(bool has8, bool has16) {
+  Value i = l.bitAnd(l.warp, 3);
   Scalars results;
   for (Scalars &query : sums)
     llvm::append_range(results, ArrayRef(query).take_front(kOuter));
-  SmallVector<Scalars> left = loadColumns({l.add(wide, l.shl(side, 10)), tile});
-  for (int64_t query = 0; query < queries; ++query) {
-    Value *target = &results[query * kOuter];
-    for (int64_t step = 0; step < 4; ++step) {
-      Scalars a = load(getRight(query, 1, {wide, tile + 2 * kSlabBytes}, l.shl(half, 11)), rowSlabs, 2 * step);
-      ArrayRef<Value> x = ArrayRef(left[step / 2]).slice(step % 2 * 2, 2);
-      llvm::copy(l.mmaSync(a, x, ArrayRef(target, 4), element), target);
+  if (has16) {
+    Value half = l.shr(i, 1), side = l.bitAnd(i, 1), wide = l.shl(half, 12);
+    int64_t tile = (1 - pass.front()) * kTileBytes;
+    SmallVector<Scalars> left = loadColumns({l.add(wide, l.shl(side, 10)), tile});
+    for (int64_t query = 0; query < queries; ++query) {
+      Value *target = &results[query * kOuter];
+      for (int64_t step = 0; step < 4; ++step) {
+        Scalars a = load(getRight(query, 1, {wide, tile + 2 * kSlabBytes}, l.shl(half, 11)), rowSlabs, 2 * step);
+        ArrayRef<Value> x = ArrayRef(left[step / 2]).slice(step % 2 * 2, 2);
+        llvm::copy(l.mmaSync(a, x, ArrayRef(target, 4), element), target);
+      }
     }
   }
-  Value block = l.shl(i, 11);
-  left = loadColumns({block, 0});
-  for (int64_t query = 0; query < queries; ++query)
-    addSlabs(getRight(query, 0, {block, kSlabBytes}, l.shl(i, 10)), left, &results[query * kOuter + 4]);
+  if (has8) {
+    Value block = l.shl(i, 11);
+    SmallVector<Scalars> left = loadColumns({block, 0});
+    for (int64_t query = 0; query < queries; ++query)
+      addSlabs(getRight(query, 0, {block, kSlabBytes}, l.shl(i, 10)), left,
+               &results[query * kOuter + (halves ? 0 : kOuter / 2)]);
+  }
   return results;
 }
 
@@ -630,7 +662,7 @@ class GramStore {
 public:
   GramStore(StoreOp op, Lowering &l)
       : l(l), buffer(l.getAddress(op.getBuffer())), element(op.getBuffer().getType().getElementType()),
-        isRounded(!element.isF32()), sums(l.get(op.getValue())) {}
+        isRounded(!element.isF32()), halves(isInHalves(op.getValue())), sums(l.get(op.getValue())) {}
   void lower();
 
 private:
@@ -644,6 +676,8 @@ private:
   Value buffer;
   Type element;
   bool isRounded;
+  /// Only the two diagonal blocks of 32x32 are written.
+  bool halves;
   SmallVector<Value> sums;
 };
 } // namespace
@@ -696,8 +730,12 @@ void GramStore::storeZeros() {
                                        : l.add(l.shl(l.warp, 11), l.shl(l.quad, 8)));
   for (int64_t first = 0; first < units; first += 4) {
     Value unit = l.add(l.inQuad, first);
-    l.ifThen(l.compare(Predicate::ugt, unit, last),
-             [&] { l.storeF32s(zeros, l.gep(rows, l.shl(isRounded ? l.bitXor(unit, l.quad) : unit, 4))); });
+    Value isAbove = l.compare(Predicate::ugt, unit, last);
+    // Eight columns a unit, or four.
+    if (halves)
+      isAbove = arith::AndIOp::create(l.b, isAbove,
+                                      l.compare(Predicate::eq, l.shr(unit, isRounded ? 2 : 3), l.shr(l.warp, 2)));
+    l.ifThen(isAbove, [&] { l.storeF32s(zeros, l.gep(rows, l.shl(isRounded ? l.bitXor(unit, l.quad) : unit, 4))); });
   }
 }
 
@@ -709,9 +747,17 @@ void GramStore::lower() {
     store(octetRow, l.quad, octetColumn, l.inQuad, ArrayRef(sums).slice(scalar, 2));
   };
   Value i = l.bitAnd(l.warp, 3), high = l.bitAnd(i, 2), low = l.bitAnd(i, 1);
+  auto storeLevel8 = [&](int64_t scalar) {
+    Value even = l.shl(i, 1);
+    storeOctet(l.add(even, 1), even, scalar);
+  };
   choose(
       l, l.compare(Predicate::ult, l.warp, l.i32(4)), 0,
       [&]() -> Scalars {
+        if (halves) {
+          storeLevel8(0);
+          return {};
+        }
         Value row = l.add(high, 4), column = l.shl(low, 1);
         for (int64_t half = 0; half < 2; ++half)
           for (int64_t below = 0; below < 2; ++below)
@@ -719,10 +765,11 @@ void GramStore::lower() {
         return {};
       },
       [&]() -> Scalars {
-        Value first = l.shl(high, 1), even = l.shl(i, 1);
+        Value first = l.shl(high, 1);
         for (int64_t below = 0; below < 2; ++below)
           storeOctet(l.add(first, 2 + below), l.add(first, low), 2 * below);
-        storeOctet(l.add(even, 1), even, 4);
+        if (!halves)
+          storeLevel8(4);
         return {};
       });
 }

@@ -79,7 +79,7 @@ void RoleLowering::waitForAll() {
 /// Rows along the summed dimension (transposed): 64 columns are one after the other, and then comes the next block of
 /// columns.
 static Value makeDescriptor(RoleLowering &l, Value address, SharedType type, bool transposed) {
-  int64_t blockBytes = type.getSlotShape()[0] * 128;
+  int64_t blockBytes = type.getBlockBytes();
   uint64_t leading = transposed ? blockBytes / 16 : 1, stride = 1024 / 16, swizzle128 = 1;
   uint64_t constant = leading << 16 | stride << 32 | swizzle128 << 62;
   Value start = l.shr(LLVM::PtrToIntOp::create(l.b, l.b.getI32Type(), address), 4);
@@ -88,7 +88,7 @@ static Value makeDescriptor(RoleLowering &l, Value address, SharedType type, boo
 
 /// The descriptor of step k (16 along the summed dimension).
 static Value stepDescriptor(RoleLowering &l, Value descriptor, SharedType type, bool transposed, int64_t k) {
-  int64_t blockBytes = type.getSlotShape()[0] * 128;
+  int64_t blockBytes = type.getBlockBytes();
   int64_t bytes = transposed ? k * 16 * 128 : k / 4 * blockBytes + k % 4 * 32;
   return bytes == 0 ? descriptor : l.add(descriptor, l.i64(bytes / 16));
 }
@@ -105,7 +105,10 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
 
   // An accumulator still in flight needs no wait if this product takes its registers over.
   Value accumulator = op.getAccumulator();
-  bool continues = accumulator && l.isInFlight(accumulator) && accumulator.hasOneUse();
+  // But a left operand that has just come to registers would need a fence in between, for which ptxas serializes all
+  // products of the kernel (C7518).
+  bool tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
+  bool continues = accumulator && l.isInFlight(accumulator) && accumulator.hasOneUse() && !tiesLhs;
   if (accumulator && !continues)
     l.waitFor(accumulator);
 
@@ -113,7 +116,7 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   if (accumulator)
     llvm::append_range(sums, l.get(accumulator));
   SmallVector<Value> touched;
-  bool tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
+  tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
   if (tiesLhs)
     llvm::append_range(touched, l.get(op.getLhs()));
   if (accumulator && !continues)

@@ -92,14 +92,15 @@ static bool isDeferrable(Operation *op) {
 
 /// Whether reads may move behind `op`: nobody may write what this role reads because of it.
 static bool keepsBuffers(Operation *op) {
-  return isa<MmaOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, CopyIndexOp, BlockIndexOp, ChunksOp, CountOp>(op) ||
+  return isa<MmaOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, WindowOp, CopyIndexOp, BlockIndexOp, ChunksOp,
+             CountOp>(op) ||
          isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
 }
 
 /// The buffer or ring of which `value` is a part.
 static Value rootOf(Value value) {
   while (Operation *op = value.getDefiningOp()) {
-    if (!isa<SlotOp, BlockOp>(op))
+    if (!isa<SlotOp, BlockOp, WindowOp>(op))
       break;
     value = op->getOperand(0);
   }
@@ -127,7 +128,7 @@ LogicalResult RoleLowering::lowerDeferred(ValueRange values) {
     if (llvm::all_of(op->getOperands(), [&](Value operand) {
           Operation *from = operand.getDefiningOp();
           return !from || from->getBlock() != op->getBlock() || recomputable.contains(from) ||
-                 isa<SlotOp, BlockOp>(from) || !isa<RankedTensorType>(operand.getType());
+                 isa<SlotOp, BlockOp, WindowOp>(from) || !isa<RankedTensorType>(operand.getType());
         }))
       recomputable.insert(op);
   }
@@ -176,6 +177,20 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
   } else if (failed(lowerDeferred(op->getOperands()))) {
     return failure();
   }
+  // What other products with the same left operand add to: one fence for all, and less beside the products in flight.
+  if (auto mma = dyn_cast<MmaOp>(op); mma && isa<RankedTensorType>(mma.getLhs().getType())) {
+    SmallVector<Value> accumulators;
+    for (Operation *user : mma.getLhs().getUsers())
+      if (auto other = dyn_cast<MmaOp>(user); other && other != mma && other.getAccumulator())
+        accumulators.push_back(other.getAccumulator());
+    if (mma.getAccumulator() && llvm::any_of(accumulators, [&](Value value) {
+          Operation *from = value.getDefiningOp();
+          return from && deferred.contains(from);
+        }))
+      waitFor(mma.getAccumulator());
+    if (failed(lowerDeferred(accumulators)))
+      return failure();
+  }
   if (isa<InverseOp>(op)) {
     forgetRecomputable(op);
     return lowerNow(op);
@@ -205,8 +220,8 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
       .Case([&](CopyIndexOp index) { return set(index.getResult(), {copy}), success(); })
       .Case([&](BlockIndexOp index) { return set(index.getResult(), {kernel.column()}), success(); })
       .Case([&](ChunksOp index) { return set(index.getResult(), {kernel.chunks()}), success(); })
-      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, AcquireOp, CommitOp,
-            WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp, StoreTokensOp,
+      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, WindowOp, AcquireOp,
+            CommitOp, WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp, StoreTokensOp,
             LoadParameterOp, LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.
       .Case<DecayedFactorsOp, DecayedGramOp>([&](auto op) { return lower(op, *this); })
@@ -444,9 +459,11 @@ FailureOr<std::pair<int64_t, int64_t>> KernelLowering::countArrivals(MakeChannel
       releases |= isa<ReleaseOp>(user);
       waits |= isa<WaitOp>(user);
       acquires |= isa<AcquireOp>(user);
+      if (auto fetch = dyn_cast<FetchOp>(user))
+        acquires |= fetch.getAcquire();
     }
     int64_t copies = placement.role.getCopies(), each = copies * placement.role.getWarps();
-    full += (commits ? each : 0) + (fetches ? copies : 0);
+    full += (commits ? each : 0) + (fetches ? 1 : 0);
     empty += releases ? each : 0;
   }
   if (waits && full == 0)

@@ -33,10 +33,9 @@ Scalars RoleLowering::indices(RankedTensorType type, int64_t dimension) {
 }
 
 Value RoleLowering::matrixAddress(Value buffer, SharedType type, Value row, int64_t unit, Value bit) {
-  int64_t rows = type.getSlotShape()[0];
   Value inRow = bitXor(add(bit, unit % 8), bitAnd(lane, 7));
   Value address = gep(buffer, add(shl(row, 7), shl(inRow, 4)));
-  return gep(address, unit / 8 * rows * 128);
+  return gep(address, unit / 8 * type.getBlockBytes());
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -58,12 +57,11 @@ public:
       return;
     }
     // Rows of the fragment are columns of the tile: 64 of them, four warps, in each block.
-    int64_t rows = type.getSlotShape()[0];
     Value unit = l.add(l.shl(l.bitAnd(l.warp, 3), 1), down);
     Value inBlock = l.add(l.shl(l.add(l.shl(right, 3), inMatrix), 7), l.shl(l.bitXor(unit, inMatrix), 4));
     first = l.gep(buffer, inBlock);
     if (type.getSlotShape()[1] > 64)
-      first = l.gep(first, l.mul(l.shr(l.warp, 2), rows * 128));
+      first = l.gep(first, l.mul(l.shr(l.warp, 2), type.getBlockBytes()));
   }
 
   Value operator[](int64_t k) {

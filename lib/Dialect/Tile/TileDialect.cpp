@@ -44,24 +44,35 @@ Type SharedType::parse(AsmParser &parser) {
     return {};
   bool ring = succeeded(parser.parseOptionalKeyword("ring"));
   SMLoc loc = parser.getCurrentLocation();
-  if (parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(element) || parser.parseGreater())
+  int64_t rowsOfWhole = 0;
+  if (parser.parseDimensionList(shape, /*allowDynamic=*/false) || parser.parseType(element) ||
+      (succeeded(parser.parseOptionalKeyword("of")) && parser.parseInteger(rowsOfWhole)) || parser.parseGreater())
     return {};
-  return parser.getChecked<SharedType>(loc, parser.getContext(), shape, element, ring);
+  return parser.getChecked<SharedType>(loc, parser.getContext(), shape, element, ring, rowsOfWhole);
 }
 
 void SharedType::print(AsmPrinter &printer) const {
   printer << "<" << (getRing() ? "ring " : "");
   printer.printDimensionList(getShape());
-  printer << "x" << getElementType() << ">";
+  printer << "x" << getElementType();
+  if (isWindow())
+    printer << " of " << getRowsOfWhole();
+  printer << ">";
 }
 
 LogicalResult SharedType::verify(function_ref<InFlightDiagnostic()> emitError, ArrayRef<int64_t> shape, Type element,
-                                 bool ring) {
+                                 bool ring, int64_t rowsOfWhole) {
   if (!element.isF32() && !element.isBF16() && !element.isF16())
     return emitError() << "a shared buffer holds f32, bf16 or f16, not " << element;
   if (ring && (shape.empty() || shape.front() < 1))
     return emitError() << "a ring needs at least one slot";
   ArrayRef<int64_t> slot = ring ? shape.drop_front() : shape;
+  if (rowsOfWhole) {
+    if (ring || element.isF32() || slot.size() != 2 || slot[0] % 8 || slot[1] % 16 || slot[0] > rowsOfWhole)
+      return emitError()
+             << "a window of a 16-bit tile has rows in eights, not more than the tile, and columns in sixteens";
+    return success();
+  }
   if (element.isF32())
     return success();
   if (slot.size() != 2 || slot[0] % 8 || slot[1] % 64)
@@ -93,6 +104,20 @@ LogicalResult BlockOp::verify() {
   return success();
 }
 
+LogicalResult WindowOp::verify() {
+  SharedType from = getTile().getType(), to = getResult().getType();
+  if (from.getElementType().isF32() && !from.getRing() && from.getShape().size() == 2 &&
+      to.getElementType().isF32() && !to.getRing() && to.getShape().size() == 1 &&
+      to.getShape()[0] <= from.getShape()[1])
+    return success();
+  if (!from.isSwizzled() || from.getRing() || from.isWindow() || to.getElementType() != from.getElementType() ||
+      to.getRowsOfWhole() != from.getShape()[0] || to.getShape()[1] > from.getShape()[1] ||
+      (to.getShape()[1] > 64 && to.getShape()[1] % 64))
+    return emitOpError("takes rows and columns of a 16-bit tile, more than 64 columns in blocks of 64, or of a row of a "
+                       "plain buffer");
+  return success();
+}
+
 /// Whether a value in registers and a buffer hold the same elements.
 static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffer, bool transposed) {
   auto type = cast<RankedTensorType>(value.getType());
@@ -100,6 +125,8 @@ static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffe
     return op->emitOpError("needs a layout on ") << type;
   if (buffer.getRing())
     return op->emitOpError("works on one buffer: take a `tile.slot` of the ring");
+  if (buffer.isWindow() && buffer.getShape()[1] % 64)
+    return op->emitOpError("works on whole blocks of 64 columns, not on ") << buffer;
   SmallVector<int64_t> shape(buffer.getShape());
   if (transposed)
     std::swap(shape.front(), shape.back());

@@ -89,7 +89,11 @@ def Tile_GramAttr : Tile_Layout<"Gram", "gram"> {
   let description = [{
     `tensor<64x64xf32>` over 8 warps, 16 numbers a thread that only the lowering knows: several of them add up to an element. Only
     linear operations (sums, a scalar factor) may come before `tile.store`, which adds up, and rounds where the buffer is a 16-bit tile.
+    `#tile.gram<32>`: products of tokens of the same half of the chunk only.
   }];
+  let parameters = (ins DefaultValuedParameter<"int64_t", "64">:$span);
+  let assemblyFormat = "(`<` $span^ `>`)?";
+  let builders = [AttrBuilder<(ins), [{ return $_get($_ctxt, 64); }]>];
 }
 
 //===----------------------------------------------------------------------===//
@@ -103,9 +107,13 @@ def Tile_SharedType : TypeDef<Tile_Dialect, "Shared"> {
     `!tile.shared<RxCxbf16>` (also f16): a tile for the tensor cores: blocks of 64 columns one after the other, each R rows
     of 128 bytes in which the 16-byte unit j of row r sits at j xor (r mod 8) (the 128-byte swizzle of TMA and wgmma). C is a
     multiple of 64, R of 8; 1024-byte aligned. `!tile.shared<Nxf32>` and `!tile.shared<RxCxf32>` are plain. `!tile.shared<ring
-    3x64x128xbf16>` is a ring of three such buffers, of which `tile.slot` gives one.
+    3x64x128xbf16>` is a ring of three such buffers, of which `tile.slot` gives one. `!tile.shared<32x128xbf16 of 64>` is a
+    `tile.window` of a tile with 64 rows.
   }];
-  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType, "bool":$ring);
+  let parameters = (ins ArrayRefParameter<"int64_t">:$shape, "::mlir::Type":$elementType, "bool":$ring, "int64_t":$rowsOfWhole);
+  let builders = [TypeBuilder<(ins "::llvm::ArrayRef<int64_t>":$shape, "::mlir::Type":$elementType, "bool":$ring), [{
+    return $_get($_ctxt, shape, elementType, ring, 0);
+  }]>];
   let hasCustomAssemblyFormat = 1;
   let genVerifyDecl = 1;
   let extraClassDeclaration = [{
@@ -115,6 +123,9 @@ def Tile_SharedType : TypeDef<Tile_Dialect, "Shared"> {
     SharedType getSlotType() const { return get(getContext(), getSlotShape(), getElementType(), false); }
     /// Of one buffer.
     int64_t getSlotBytes() const;
+    bool isWindow() const { return getRowsOfWhole() != 0; }
+    /// From one block of 64 columns of a tile to the next.
+    int64_t getBlockBytes() const { return (isWindow() ? getRowsOfWhole() : getSlotShape()[0]) * 128; }
     bool isSwizzled() const { return getElementType().getIntOrFloatBitWidth() == 16; }
   }];
 }
@@ -197,6 +208,18 @@ def Tile_BlockOp : Tile_Op<"block", [Pure]> {
   let hasVerifier = 1;
 }
 
+def Tile_WindowOp : Tile_Op<"window", [Pure]> {
+  let summary = "some rows and columns of a tile";
+  let description = [{
+    The rows from `row` (a multiple of 8) and the columns from `column` (of 16) on, as many as the result has. Other columns than whole
+    blocks of 64 are for the right operand of `tile.mma` only.
+  }];
+  let arguments = (ins Tile_SharedType:$tile, Index:$row, Index:$column);
+  let results = (outs Tile_SharedType:$result);
+  let assemblyFormat = "$tile `[` $row `,` $column `]` attr-dict `:` type($tile) `->` type($result)";
+  let hasVerifier = 1;
+}
+
 def Tile_MakeChannelOp : Tile_Op<"make_channel", [HasParent<"KernelOp">]> {
   let summary = "barriers for the slots of rings that are filled and freed together";
   let description = [{
@@ -237,10 +260,14 @@ def Tile_FetchOp : Tile_Op<"fetch", [AttrSizedOperandSegments]> {
   let summary = "TMA: bring tiles of chunk t to shared memory and commit the slot when they are there";
   let description = [{
     For each buffer: tokens of chunk `chunk` of the token array of that name, features from the offset on (as many as the buffer
-    has columns, 64 a box); outside the array it reads 0. One thread of the role issues; counts as this role's (single) arrival.
+    has columns, 64 a box); outside the array it reads 0. One thread of the role (of its first copy) issues; counts as this role's (single) arrival.
+
+    With `acquire` for roles that do other work as well: the issuing thread alone waits first until the slot is free (as `tile.acquire` would make all of
+    them), and for chunks beyond the last nothing happens.
   }];
-  let arguments = (ins Tile_ChannelType:$channel, Index:$chunk, StrArrayAttr:$arrays, Variadic<Tile_SharedType>:$buffers, Variadic<Index>:$offsets);
-  let assemblyFormat = "$channel `[` $chunk `]` $arrays `to` $buffers `at` $offsets attr-dict `:` type($channel) `,` type($buffers)";
+  let arguments = (ins Tile_ChannelType:$channel, Index:$chunk, StrArrayAttr:$arrays, Variadic<Tile_SharedType>:$buffers, Variadic<Index>:$offsets,
+                       UnitAttr:$acquire);
+  let assemblyFormat = "(`acquire` $acquire^)? $channel `[` $chunk `]` $arrays `to` $buffers `at` $offsets attr-dict `:` type($channel) `,` type($buffers)";
 }
 
 def Tile_WriteBackOp : Tile_Op<"write_back"> {
@@ -437,8 +464,8 @@ def Tile_DecayedFactorsOp : Tile_Op<"decayed_factors"> {
   let summary = "decays of a chunk in octets, and the products over its octets, halves and whole";
   let description = [{
     For 64 channels: decays d (octets, f32). Writes the totals of the eight octets to `totals` (`8x64xf32`), then (after a barrier of the role) gives `prefix` = product of
-    d over the tokens before (t excluded) and `suffix` = over the tokens after (t excluded), as `chunk.cumprod`, in octets; `total`, if given, is a `64xf32` buffer (or columns of a longer one
-    from `offset` on) for the product over the chunk.
+    d over the tokens before (t excluded) and `suffix` = over the tokens after (t excluded), as `chunk.cumprod`, in octets; `total` is a `64xf32` buffer (or columns of a longer one
+    from `offset` on) for the product over the chunk. With a `2xNxf32` buffer for totals everything is within halves of 32 tokens: row h is the product over half h.
   }];
   let arguments = (ins AnyStaticShapeTensor:$decays, Tile_SharedType:$totals, Tile_SharedType:$total, Index:$offset);
   let results = (outs AnyStaticShapeTensor:$prefix, AnyStaticShapeTensor:$suffix);
@@ -451,8 +478,8 @@ def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
     For each query q_i: result_i[t, s] = accumulator_i[t, s] + sum_r q_i[t, r] (product of d[u, r] over s < u < t) k[s, r]
     for s < t, accumulator_i[t, s] + sum_r diagonal_i[t, r] k[t, r] for s = t where diagonals are given. Above the diagonal: the accumulator.
     queries, diagonals, key and decays: octets (f32) of one block of 64 channels; accumulators and results: `tensor<64x64xf32, #tile.gram>`, the layout in which this operation leaves its
-    products (`tile.store` writes it to an f32 buffer). `totals` (`8x64xf32`) holds the totals of the octets, as `tile.decayed_factors` wrote them; `room` is where the operands of the
-    levels go: with n queries a tile of `96 (n + 1)` rows (3 tiles of `64x64` for one query, 4.5 for two); from `64 (n + 1)` rows on (2, 3) it works in two
+    products (`tile.store` writes it to a buffer); or `#tile.gram<32>`: the pairs of tokens of the same half of the chunk, without level 32. `totals` (`8x64xf32`) holds the totals of the octets, as `tile.decayed_factors` wrote them; `room` is where the operands of the
+    levels go: with n queries a tile of `96 (n + 1)` rows (3 tiles of `64x64` for one query, 4.5 for two; in halves `64 (n + 1)`); from `64 (n + 1)` rows on (2, 3) it works in two
     passes, with two more barriers. Diagonals belong to the first queries; there may be fewer of them. Where a query is another value times the decay, and
     that value the diagonal, multiply for this operation only (elsewhere `value * (prefix * decay)`): one octet less in registers.
 
