@@ -105,10 +105,7 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
 
   // An accumulator still in flight needs no wait if this product takes its registers over.
   Value accumulator = op.getAccumulator();
-  // But a left operand that has just come to registers would need a fence in between, for which ptxas serializes all
-  // products of the kernel (C7518).
-  bool tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
-  bool continues = accumulator && l.isInFlight(accumulator) && accumulator.hasOneUse() && !tiesLhs;
+  bool continues = accumulator && l.isInFlight(accumulator) && accumulator.hasOneUse();
   if (accumulator && !continues)
     l.waitFor(accumulator);
 
@@ -116,7 +113,7 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   if (accumulator)
     llvm::append_range(sums, l.get(accumulator));
   SmallVector<Value> touched;
-  tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
+  bool tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
   if (tiesLhs)
     llvm::append_range(touched, l.get(op.getLhs()));
   if (accumulator && !continues)

@@ -177,7 +177,8 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
   } else if (failed(lowerDeferred(op->getOperands()))) {
     return failure();
   }
-  // What other products with the same left operand add to: one fence for all, and less beside the products in flight.
+  // What other products with the same left operand add to: one fence for all. Their registers must not be computed
+  // beside a product in flight, or ptxas serializes all products of the kernel (C7518).
   if (auto mma = dyn_cast<MmaOp>(op); mma && isa<RankedTensorType>(mma.getLhs().getType())) {
     SmallVector<Value> accumulators;
     for (Operation *user : mma.getLhs().getUsers())
