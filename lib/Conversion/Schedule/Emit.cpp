@@ -112,6 +112,8 @@ Value Scheduler::cloneBody(Block &block, Value yielded, ArrayRef<Value> argument
         return refuse(op.getLoc(), "the number of a channel");
       int64_t dimension = tensor.getRank() == 1 ? 0 : isRow ? 0 : 1;
       auto type = RankedTensorType::get(tensor.getShape(), at.getI32Type(), tensor.getEncoding());
+      if (steps > 1 && role.kind == RoleKind::State)
+        return refuse(op.getLoc(), "an index in a step of an iteration");
       mapping[index] = tile::IotaOp::create(at, type, at.getI64IntegerAttr(dimension));
       continue;
     }
@@ -167,11 +169,12 @@ Value Scheduler::matrix(Value value, Role &role) {
 }
 
 /// The type of a value as a fragment of the role: rows along the free axis (or, in the role of vector states, row 0).
-static SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role) {
+SmallVector<int64_t> Scheduler::fragmentShape(Value value, unsigned rowAxis, Role &role) {
   ArrayRef<int64_t> shape = shapeOf(value);
   if (role.kind == RoleKind::Vector)
     return {16, alignUp(shape[0], 64)};
-  return {64, alignUp(shape[1 - rowAxis], 64)};
+  bool isTime = role.kind == RoleKind::State && analysis.timedAxes(value) >> (1 - rowAxis) & 1;
+  return {64, isTime ? chunk : alignUp(shape[1 - rowAxis], 64)};
 }
 
 /// A columns vector as row 0 of 16 rows, the others 0.
@@ -186,6 +189,25 @@ Value Scheduler::firstRow(Value along, Role &role) {
   Value first = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, row, zero);
   Value none = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
   return arith::SelectOp::create(at, first, all, none);
+}
+
+/// A matrix [C, C] with zeros between tokens of different chunks of an iteration.
+Value Scheduler::sameChunk(Value value, Role &role) {
+  if (steps == 1)
+    return value;
+  ImplicitLocOpBuilder &at = role.b;
+  auto type = cast<RankedTensorType>(value.getType());
+  auto index = cast<RankedTensorType>(type.clone(at.getI32Type()));
+  auto splat = [&](TypedAttr attr, RankedTensorType of) -> Value {
+    return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(of), Attribute(attr)));
+  };
+  Value bits = splat(at.getI32IntegerAttr(llvm::Log2_64(chunk)), index);
+  auto number = [&](int64_t dimension) -> Value {
+    Value position = tile::IotaOp::create(at, index, at.getI64IntegerAttr(dimension));
+    return arith::ShRUIOp::create(at, position, bits);
+  };
+  Value same = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, number(0), number(1));
+  return arith::SelectOp::create(at, same, value, splat(at.getF32FloatAttr(0), type));
 }
 
 Value Scheduler::makeMatrix(Value value, Role &role) {
@@ -209,7 +231,8 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
   if (role.kind == RoleKind::Products)
     if (std::optional<DecayedGram> match = matchGram(value)) {
       Value buffer = gramBuffer(*match, /*isRounded=*/false, role);
-      return tile::LoadOp::create(at, fragmentType({chunk, chunk}, at.getF32Type(), role), buffer, UnitAttr());
+      auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
+      return sameChunk(tile::LoadOp::create(at, type, buffer, UnitAttr()), role);
     }
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
     return makeGeneric(generic, role);
@@ -238,6 +261,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     Value right = left ? inverseTile(solve, role) : Value();
     if (!right)
       return {};
+    right = ownTokens(role, right, /*isSquare=*/true);
     auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
     return tile::MmaOp::create(at, type, left, right, Value(), UnitAttr());
   }
@@ -264,6 +288,11 @@ Value Scheduler::keepRows(Value kept, double fill, Role &role, int64_t timeAxis)
   auto select = [&](ImplicitLocOpBuilder &in) -> Value {
     auto index = cast<RankedTensorType>(type.clone(in.getI32Type()));
     Value position = tile::IotaOp::create(in, index, in.getI64IntegerAttr(timeAxis));
+    if (steps > 1 && role.kind == RoleKind::State) {
+      Value first = arith::MulIOp::create(in, role.part, arith::ConstantIndexOp::create(in, chunk));
+      first = arith::IndexCastOp::create(in, in.getI32Type(), first);
+      position = arith::AddIOp::create(in, position, spread(first, index, in));
+    }
     Value count = arith::IndexCastOp::create(in, in.getI32Type(), tile::CountOp::create(in, role.time));
     Value inside = arith::CmpIOp::create(in, arith::CmpIPredicate::slt, position, spread(count, index, in));
     Value other =
@@ -275,7 +304,7 @@ Value Scheduler::keepRows(Value kept, double fill, Role &role, int64_t timeAxis)
   // Only the last chunk may be short.
   Value count = tile::CountOp::create(at, role.time);
   Value isShort =
-      arith::CmpIOp::create(at, arith::CmpIPredicate::slt, count, arith::ConstantIndexOp::create(at, chunk));
+      arith::CmpIOp::create(at, arith::CmpIPredicate::slt, count, arith::ConstantIndexOp::create(at, tokens));
   auto branch = scf::IfOp::create(at, TypeRange(type), isShort, /*withElseRegion=*/true);
   ImplicitLocOpBuilder in(at.getLoc(), at.getContext());
   in.setInsertionPointToStart(branch.thenBlock());
@@ -337,7 +366,7 @@ Value Scheduler::operand(Value value, Role &role) {
       return {};
     Value buffer = openSlot(role, *shared);
     if (transposed)
-      buffer = ownColumns(role, buffer);
+      buffer = ownTokens(role, ownColumns(role, buffer), /*isSquare=*/false);
     if (role.kind == RoleKind::Octets)
       buffer = ownBlock(role, buffer);
     ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
@@ -417,6 +446,10 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   Value right = left ? tile(rightValue, role) : Value();
   if (!right)
     return {};
+  if (role.kind == RoleKind::State && (analysis.timedAxes(rightValue) & 1))
+    right = ownTokens(role, right, /*isSquare=*/analysis.timedAxes(rightValue) == 3);
+  else if (steps > 1)
+    return refuse(op.getLoc(), "a product that no step of an iteration has for itself");
   Value accumulator;
   if (!isZero(op.getOutputs()[0])) {
     accumulator = matrix(op.getOutputs()[0], role);
@@ -456,11 +489,29 @@ Value Scheduler::vector(Value value, Role &role, bool alongRows) {
 Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   ImplicitLocOpBuilder &at = role.b;
   bool isOctetRows = role.kind == RoleKind::Octets;
-  int64_t size = isOctetRows ? chunk : alongRows ? 16 * role.warps : alignUp(shapeOf(value)[0], 64);
+  bool isTime = analysis.timedAxes(value) & 1, isStep = steps > 1 && role.kind == RoleKind::State;
+  int64_t size = isOctetRows        ? tokens
+                 : alongRows        ? 16 * role.warps
+                 : isStep && isTime ? chunk
+                                    : alignUp(shapeOf(value)[0], 64);
   Attribute layout = isOctetRows ? Attribute(tile::OctetRowsAttr::get(at.getContext()))
                      : alongRows ? Attribute(tile::RowsAttr::get(at.getContext(), role.warps))
                                  : tile::ColumnsAttr::get(at.getContext(), role.warps);
   auto type = RankedTensorType::get({size}, at.getF32Type(), layout);
+  auto load = [&](Value buffer) -> Value {
+    auto held = cast<tile::SharedType>(buffer.getType());
+    if (isStep && held.getShape() != ArrayRef<int64_t>({size})) {
+      // Of all chunks of the iteration: rows of a total, parts of numbers of tokens.
+      Value row = role.part, column = arith::ConstantIndexOp::create(at, 0);
+      if (held.getShape().size() == 1) {
+        column = arith::MulIOp::create(at, row, arith::ConstantIndexOp::create(at, size));
+        row = arith::ConstantIndexOp::create(at, 0);
+      }
+      auto own = tile::SharedType::get(at.getContext(), {size}, at.getF32Type(), false);
+      buffer = tile::WindowOp::create(at, own, buffer, row, column);
+    }
+    return tile::LoadOp::create(at, type, buffer, UnitAttr());
+  };
   if (analysis.isParameter(value)) {
     Value offset;
     if (alongRows && role.kind == RoleKind::State) {
@@ -472,10 +523,10 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   if (auto fill = value.getDefiningOp<linalg::FillOp>(); fill && matchPattern(fill.getInputs()[0], m_Constant(&number)))
     return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), number));
   if (role.kind != RoleKind::Octets && needsOctets(value) && !value.getDefiningOp<linalg::GenericOp>())
-    return tile::LoadOp::create(at, type, octetVector(value, role), UnitAttr());
+    return load(octetVector(value, role));
   if (!analysis.dependsOnArrays(value) && !needsOctets(value)) {
     Value buffer = lanesBuffer(value, role);
-    return buffer ? tile::LoadOp::create(at, type, buffer, UnitAttr()).getResult() : Value();
+    return buffer ? load(buffer) : Value();
   }
   if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
     SmallVector<Value> arguments;
@@ -543,13 +594,20 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
   Value wide = matrix(value, role);
   if (!wide)
     return failure();
-  Value staging = allocate({chunk, 64}, element, role.copies);
-  Value copy = tile::CopyIndexOp::create(at);
-  Value buffer = role.copies > 1 ? tile::SlotOp::create(at, staging, copy).getResult() : staging;
+  Value staging = allocate({tokens, 64}, element, role.copies);
+  ImplicitLocOpBuilder outer = at;
+  if (role.inner)
+    outer.setInsertionPoint(role.inner);
+  Value copy = tile::CopyIndexOp::create(outer);
+  Value buffer = role.copies > 1 ? tile::SlotOp::create(outer, staging, copy).getResult() : staging;
   Value narrow = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
   tile::DrainOp::create(at, UnitAttr());
   tile::SyncOp::create(at, UnitAttr());
-  tile::StoreOp::create(at, narrow, buffer, at.getUnitAttr());
+  tile::StoreOp::create(at, narrow, ownTokens(role, buffer, /*isSquare=*/false), at.getUnitAttr());
+  if (role.inner) {
+    staged.push_back({buffer, name});
+    return success();
+  }
   tile::SyncOp::create(at, at.getUnitAttr());
   tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, firstFree(at));
   return success();

@@ -24,7 +24,7 @@ Value Scheduler::lanes(Value value) {
 
 Value Scheduler::makeLanes(Value value) {
   ImplicitLocOpBuilder &at = gates->b;
-  auto vectorType = RankedTensorType::get({chunk}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
+  auto vectorType = RankedTensorType::get({tokens}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
   Type type = shapeOf(value).empty() ? Type(at.getF32Type()) : Type(vectorType);
   // A vector without time may still be one number repeated for every token.
   bool isVector = shapeOf(value).size() == 1;
@@ -37,6 +37,8 @@ Value Scheduler::makeLanes(Value value) {
   if (analysis.isParameter(value))
     return tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(value)), Value());
   Operation *op = value.getDefiningOp();
+  if (steps > 1 && !isa<linalg::FillOp, linalg::GenericOp, chunk::KeepRowsOp>(op))
+    return refuse(op->getLoc(), "numbers of the tokens of two chunks");
   FloatAttr constant;
   if (auto fill = dyn_cast<linalg::FillOp>(op); fill && matchPattern(fill.getInputs()[0], m_Constant(&constant)))
     return spread(arith::ConstantOp::create(at, constant), type, at);

@@ -43,15 +43,18 @@ SmallVector<Budget> Scheduler::getBudgets(func::FuncOp body) {
   if (!found.wasInterrupted())
     return {{3, 3}, {2, 2}, {1, 1}};
   // A second chunk of everything first, then a third of the hosts. One warpgroup for the state where the others leave
-  // too few registers for two: then twice as many thread blocks, each with all of the octets' work.
+  // too few registers for two: then twice as many thread blocks, each with all of the octets' work. In two steps an
+  // iteration, products of the state are half as wide: fewer registers, and less work between tokens for the octets.
   SmallVector<Budget> budgets;
   for (int64_t pieces : {2, 1})
-    for (Budget budget : {Budget{2, 3, 3, 2, 2, 192}, Budget{2, 3, 3, 2, 1, 192}, Budget{2, 3, 2, 2, 2, 192},
-                          Budget{2, 3, 2, 2, 1, 192}, Budget{2, 3, 2, 2, 1, 128}, Budget{2, 3, 2, 1, 1, 128},
-                          Budget{1, 3, 2, 1, 1, 128}, Budget{1, 2, 1, 1, 1, 128}}) {
-      budget.pieces = pieces;
-      budgets.push_back(budget);
-    }
+    for (int64_t chunk : {32, 64})
+      for (Budget budget : {Budget{2, 3, 3, 2, 2, 192}, Budget{2, 3, 3, 2, 1, 192}, Budget{2, 3, 2, 2, 2, 192},
+                            Budget{2, 3, 2, 2, 1, 192}, Budget{2, 3, 2, 2, 1, 128}, Budget{2, 3, 2, 1, 1, 128},
+                            Budget{1, 3, 2, 1, 1, 128}, Budget{1, 2, 1, 1, 1, 128}}) {
+        budget.pieces = pieces;
+        budget.chunk = chunk;
+        budgets.push_back(budget);
+      }
   return budgets;
 }
 
@@ -186,16 +189,23 @@ std::optional<DecayedGram> Scheduler::matchGram(Value value) {
 Value Scheduler::octetTile(Value value, Role &consumer) {
   auto it = octetTiles.find(value);
   if (it == octetTiles.end())
-    it = octetTiles.insert({value, {allocateRing({chunk, 64 * channelBlocks}, element), readyChannel}}).first;
+    it = octetTiles.insert({value, {allocateRing({tokens, 64 * channelBlocks}, element), readyChannel}}).first;
   return openSlot(consumer, it->second);
+}
+
+/// Of each chunk of an iteration a row, if there are several.
+SmallVector<int64_t> Scheduler::totalShape() {
+  return steps > 1 ? SmallVector<int64_t>{steps, 64 * channelBlocks} : SmallVector<int64_t>{64 * channelBlocks};
 }
 
 /// A total over the chunk, along the channels, or a sum over the channels, along the tokens.
 Value Scheduler::octetVector(Value value, Role &consumer) {
   auto it = octetVectors.find(value);
   if (it == octetVectors.end()) {
-    int64_t size = value.getDefiningOp<chunk::TotalOp>() ? 64 * channelBlocks : chunk;
-    it = octetVectors.insert({value, {allocateRing({size}, b.getF32Type()), readyChannel}}).first;
+    SmallVector<int64_t> shape{tokens};
+    if (value.getDefiningOp<chunk::TotalOp>())
+      shape = totalShape();
+    it = octetVectors.insert({value, {allocateRing(shape, b.getF32Type()), readyChannel}}).first;
   }
   return openSlot(consumer, it->second);
 }
@@ -209,7 +219,8 @@ Value Scheduler::gramBuffer(const DecayedGram &match, bool isRounded, Role &cons
   if (!shared.ring) {
     // The f32 form is large, and read at once.
     int64_t slots = isRounded ? budget.gramSlots : 1;
-    shared = {allocate({chunk, chunk}, isRounded ? element : Type(b.getF32Type()), slots), &addChannel(*octets, slots)};
+    shared = {allocate({tokens, tokens}, isRounded ? element : Type(b.getF32Type()), slots),
+              &addChannel(*octets, slots)};
   }
   return openSlot(consumer, shared);
 }
@@ -221,8 +232,8 @@ Value Scheduler::gramBuffer(const DecayedGram &match, bool isRounded, Role &cons
 Value Scheduler::ownBlock(Role &role, Value buffer) {
   if (cast<tile::SharedType>(buffer.getType()).getShape()[1] == 64)
     return buffer;
-  auto piece = tile::SharedType::get(b.getContext(), {chunk, 64}, element, false);
-  return tile::BlockOp::create(role.b, piece, buffer, role.block);
+  auto piece = tile::SharedType::get(b.getContext(), {tokens, 64}, element, false);
+  return tile::BlockOp::create(role.b, piece, buffer, role.part);
 }
 
 tile::DecayedFactorsOp Scheduler::factorsOf(Value decays) {
@@ -237,8 +248,8 @@ tile::DecayedFactorsOp Scheduler::factorsOf(Value decays) {
     if (auto op = value.getDefiningOp<chunk::TotalOp>(); op && op.getOperand() == decays)
       total = openSlot(*octets, shared);
   if (!total)
-    total = allocate({64 * channelBlocks}, at.getF32Type(), 1);
-  Value offset = arith::MulIOp::create(at, octets->block, arith::ConstantIndexOp::create(at, 64));
+    total = allocate(totalShape(), at.getF32Type(), 1);
+  Value offset = arith::MulIOp::create(at, octets->part, arith::ConstantIndexOp::create(at, 64));
   return factors[decays] =
              tile::DecayedFactorsOp::create(at, made.getType(), made.getType(), made, totals, total, offset);
 }
@@ -257,7 +268,7 @@ Value Scheduler::alongChannels(Value vector) {
   RankedTensorType type = fragmentType({}, at.getF32Type(), *octets);
   Value made;
   if (analysis.isParameter(vector)) {
-    Value offset = arith::MulIOp::create(at, octets->block, arith::ConstantIndexOp::create(at, 64));
+    Value offset = arith::MulIOp::create(at, octets->part, arith::ConstantIndexOp::create(at, 64));
     made = tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(vector)), offset);
   } else if (auto generic = vector.getDefiningOp<linalg::GenericOp>();
              generic && generic.getNumParallelLoops() == generic.getNumLoops()) {
@@ -338,9 +349,9 @@ LogicalResult Scheduler::emitOctets() {
     return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
   };
   for ([[maybe_unused]] DecayedGram &gram : grams)
-    initial.push_back(zeros({chunk, chunk}, tile::GramAttr::get(at.getContext())));
+    initial.push_back(zeros({tokens, tokens}, tile::GramAttr::get(at.getContext(), chunk)));
   for ([[maybe_unused]] Value sum : sums)
-    initial.push_back(zeros({chunk}, tile::OctetRowsAttr::get(at.getContext())));
+    initial.push_back(zeros({tokens}, tile::OctetRowsAttr::get(at.getContext())));
 
   // Where there is one block the loop goes away.
   Value zero = arith::ConstantIndexOp::create(at, 0), one = arith::ConstantIndexOp::create(at, 1);
@@ -348,7 +359,7 @@ LogicalResult Scheduler::emitOctets() {
   if (initial.empty())
     loop.getBody()->getTerminator()->erase();
   octets->inner = loop;
-  octets->block = loop.getInductionVar();
+  octets->part = loop.getInductionVar();
   at.setInsertionPointToEnd(loop.getBody());
 
   // All loads before the first store: slots are written where they were read.
@@ -388,7 +399,7 @@ LogicalResult Scheduler::emitOctets() {
     if (!key || (gram.diagonal && !diagonal))
       return failure();
     if (!room)
-      room = allocate({budget.roomRows, 64}, element, 1);
+      room = allocate({std::min<int64_t>(budget.roomRows, steps > 1 ? 128 : 192), 64}, element, 1);
     Value sum = loop.getRegionIterArg(number);
     auto op =
         tile::DecayedGramOp::create(at, TypeRange(sum.getType()), query, diagonal ? ValueRange(diagonal) : ValueRange(),
@@ -407,7 +418,7 @@ LogicalResult Scheduler::emitOctets() {
   scf::YieldOp::create(at, carried);
 
   at.setInsertionPointToEnd(octets->loop.getBody());
-  octets->inner = nullptr;
+  octets->inner = {};
   octets->matrices.clear();
   octets->narrow.clear();
   octets->rows.clear();

@@ -29,7 +29,8 @@ Type Scheduler::elementOf(StringRef name) const {
 
 LogicalResult Scheduler::collect() {
   chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
-  if (chunk != 64)
+  steps = tokens / chunk;
+  if (chunk != budget.chunk)
     return refuse(body.getLoc(), "a chunk has " + Twine(chunk) + " tokens, not 64"), failure();
   for (BlockArgument argument : body.getArguments().drop_front()) {
     auto role = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
@@ -141,7 +142,14 @@ Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t c
     role.loop.getBody()->getTerminator()->erase();
   role.b.setInsertionPointToEnd(role.loop.getBody());
   role.time = role.loop.getInductionVar();
-  for (auto [number, value] : llvm::zip(role.states, role.loop.getRegionIterArgs())) {
+  scf::ForOp carrier = role.loop;
+  if (kind == RoleKind::State && steps > 1) {
+    Value count = arith::ConstantIndexOp::create(role.b, steps);
+    carrier = role.inner = scf::ForOp::create(role.b, zero, count, one, role.loop.getRegionIterArgs());
+    role.b.setInsertionPointToEnd(role.inner.getBody());
+    role.part = role.inner.getInductionVar();
+  }
+  for (auto [number, value] : llvm::zip(role.states, carrier.getRegionIterArgs())) {
     if (isa<FloatType>(value.getType()))
       scalarStates[number] = value;
     else
@@ -163,8 +171,19 @@ Value Scheduler::ownColumns(Role &role, Value buffer) {
   auto type = cast<tile::SharedType>(buffer.getType());
   if (type.getShape()[1] == 64)
     return buffer;
-  auto piece = tile::SharedType::get(role.b.getContext(), {chunk, 64}, element, false);
+  auto piece = tile::SharedType::get(role.b.getContext(), {tokens, 64}, element, false);
   return tile::BlockOp::create(role.b, piece, buffer, tile::CopyIndexOp::create(role.b));
+}
+
+Value Scheduler::ownTokens(Role &role, Value buffer, bool isSquare) {
+  if (steps == 1)
+    return buffer;
+  auto type = cast<tile::SharedType>(buffer.getType());
+  Value zero = arith::ConstantIndexOp::create(role.b, 0);
+  Value first = arith::MulIOp::create(role.b, role.part, arith::ConstantIndexOp::create(role.b, chunk));
+  SmallVector<int64_t> shape{chunk, isSquare ? chunk : type.getShape()[1]};
+  auto own = tile::SharedType::get(role.b.getContext(), shape, element, /*ring=*/false, type.getShape()[0]);
+  return tile::WindowOp::create(role.b, own, buffer, first, isSquare ? first : zero);
 }
 
 Role &Scheduler::productsRole(uint64_t dependence) {
@@ -230,6 +249,9 @@ LogicalResult Scheduler::createRoles() {
            failure();
   }
 
+  if (steps > 1 && !(vectorStates.empty() && scalarNumbers.empty()))
+    return refuse(body.getLoc(), "states of other kinds beside one in steps"), failure();
+
   // The columns of the last state are split over blocks; with a wide state each block has one warpgroup.
   const MatrixState &last = matrices.back();
   ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
@@ -242,7 +264,7 @@ LogicalResult Scheduler::createRoles() {
 
   auto name = body->getAttrOfType<StringAttr>("rondo.kernel");
   kernel = tile::KernelOp::create(b, name ? name : b.getStringAttr(body.getSymName() + "_kernel"), describeArrays(),
-                                  b.getI64IntegerAttr(chunk), b.getI64IntegerAttr(blocks));
+                                  b.getI64IntegerAttr(tokens), b.getI64IntegerAttr(blocks));
   b.createBlock(&kernel.getBody());
 
   for (const MatrixState &state : matrices)
@@ -332,7 +354,7 @@ LogicalResult Scheduler::chooseRegisters() {
   // Below this a state warpgroup's products wait for each other (ptxas C7512); what is left goes to the small roles.
   int64_t wanted = depth > 128 ? 240 : 192;
   // The octets spill below 104; with more the state has too few.
-  int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
+  int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 || steps > 1 ? 104 : 112;
   int64_t others = products * productGroups + perOctet * octetGroups;
   int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - others) / stateGroups / 8 * 8);
   int64_t small =
@@ -352,30 +374,60 @@ LogicalResult Scheduler::chooseRegisters() {
   return success();
 }
 
-void Scheduler::emitFetch(InputGroup &group) {
+void Scheduler::emitFetch(InputGroup &group, ImplicitLocOpBuilder &at, Value time, bool isBeside) {
   SmallVector<StringRef> names;
   SmallVector<Value> buffers, offsets;
-  ImplicitLocOpBuilder &at = load->b;
-  tile::AcquireOp::create(at, group.channel->handle, load->time);
+  if (!isBeside)
+    tile::AcquireOp::create(at, group.channel->handle, time);
   Value zero = arith::ConstantIndexOp::create(at, 0);
   for (Value argument : group.arguments) {
     names.push_back(analysis.getName(argument));
-    buffers.push_back(openSlot(*load, tokenTiles[argument]));
+    Value ring = tokenTiles[argument].ring;
+    bool isRing = cast<tile::SharedType>(ring.getType()).getRing();
+    buffers.push_back(isRing ? tile::SlotOp::create(at, ring, time).getResult() : ring);
     Value offset = zero;
     if (blocks > 1 && sliced.contains(argument))
       offset =
           arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, 64 * pieces));
     offsets.push_back(offset);
   }
-  tile::FetchOp::create(at, group.channel->handle, load->time, at.getStrArrayAttr(names), buffers, offsets);
+  tile::FetchOp::create(at, group.channel->handle, time, at.getStrArrayAttr(names), buffers, offsets,
+                        isBeside ? at.getUnitAttr() : UnitAttr());
+}
+
+/// The warps of a load role would take registers from all others (they come for four warps at a time): where there is
+/// no other small role, a state's role issues the copies, as far ahead as there are slots.
+void Scheduler::fetchInState(Role &role) {
+  Operation *ready = nullptr;
+  for (Operation *user : readyChannel->handle.getUsers())
+    if (isa<tile::WaitOp>(user) && role.op->isProperAncestor(user))
+      ready = user;
+  ImplicitLocOpBuilder before = role.b, at = role.b;
+  before.setInsertionPoint(role.loop);
+  for (InputGroup &group : inputGroups) {
+    auto slots = cast<tile::ChannelType>(group.channel->handle.getType()).getSlots();
+    bool isFirst = octets->waited.lookup(group.channel) && ready;
+    // The octets have read what they need of this iteration when they are ready; other slots are free when an earlier
+    // iteration has ended.
+    bool isFree = isFirst && !group.channel->consumers.contains(&role) && group.channel->consumers.contains(octets);
+    int64_t ahead = isFree || slots == 1 ? slots : slots - 1;
+    if (isFirst && (isFree || slots > 1))
+      at.setInsertionPointAfter(ready);
+    else if (slots > 1)
+      at.setInsertionPointToStart(role.loop.getBody());
+    else
+      at.setInsertionPoint(role.loop.getBody()->getTerminator());
+    for (int64_t i = 0; i < ahead; ++i)
+      emitFetch(group, before, arith::ConstantIndexOp::create(before, i), /*isBeside=*/true);
+    Value time = arith::AddIOp::create(at, role.time, arith::ConstantIndexOp::create(at, ahead));
+    emitFetch(group, at, time, /*isBeside=*/true);
+  }
 }
 
 /// Frees the slots that a role reads, ends its loop and stores its states.
 LogicalResult Scheduler::finish() {
   if (inputChannel && !tokenTiles.empty())
     inputGroups.push_back({inputChannel, llvm::to_vector(llvm::make_first_range(tokenTiles))});
-  for (InputGroup &group : inputGroups)
-    emitFetch(group);
   if (gatesChannel->consumers.empty()) {
     // Nobody reads numbers of the tokens.
     for (Operation *user : llvm::to_vector(gatesChannel->handle.getUsers()))
@@ -389,17 +441,40 @@ LogicalResult Scheduler::finish() {
   } else {
     tile::CommitOp::create(gates->b, gatesChannel->handle, gates->time);
   }
+  bool hasSmall = llvm::any_of(roles, [&](auto &role) { return role.get() != load && role->warps < 4; });
+  bool isBeside = octets && !hasSmall;
+  if (isBeside) {
+    load->op.erase();
+    llvm::erase_if(roles, [&](auto &role) { return role.get() == load; });
+  } else {
+    for (InputGroup &group : inputGroups)
+      emitFetch(group, load->b, load->time, /*isBeside=*/false);
+  }
   for (auto &role : roles) {
+    bool isInSteps = role->kind == RoleKind::State && role->inner;
+    auto yieldStates = [&] {
+      SmallVector<Value> yielded;
+      for (int64_t number : role->states) {
+        bool isScalar = shapeOf(states[number]).empty();
+        yielded.push_back(isScalar ? laneValues.lookup(finals[number]) : role->matrices.lookup(finals[number]));
+      }
+      scf::YieldOp::create(role->b, yielded);
+    };
+    if (isInSteps) {
+      yieldStates();
+      role->b.setInsertionPointToEnd(role->loop.getBody());
+      if (!staged.empty())
+        tile::SyncOp::create(role->b, role->b.getUnitAttr());
+      for (auto [buffer, name] : staged)
+        tile::WriteBackOp::create(role->b, buffer, role->b.getStringAttr(name), role->time, firstFree(role->b));
+    }
     for (auto &channel : channels)
       if (channel->isReleased && channel->consumers.contains(role.get()))
         tile::ReleaseOp::create(role->b, channel->handle, role->time);
-    SmallVector<Value> yielded;
-    for (int64_t number : role->states) {
-      Value state = states[number];
-      bool isScalar = shapeOf(state).empty();
-      yielded.push_back(isScalar ? laneValues.lookup(finals[number]) : role->matrices.lookup(finals[number]));
-    }
-    scf::YieldOp::create(role->b, yielded);
+    if (isInSteps)
+      scf::YieldOp::create(role->b, role->inner.getResults());
+    else
+      yieldStates();
     ImplicitLocOpBuilder at(body.getLoc(), b.getContext());
     at.setInsertionPointAfter(role->loop);
     for (unsigned i = 0; i < role->states.size(); ++i) {
@@ -410,6 +485,10 @@ LogicalResult Scheduler::finish() {
     if (role->kind == RoleKind::State)
       tile::DrainOp::create(at, at.getUnitAttr());
   }
+  if (isBeside)
+    for (auto &role : roles)
+      if (role->kind == RoleKind::State)
+        fetchInState(*role);
   return chooseRegisters();
 }
 
@@ -431,6 +510,18 @@ FailureOr<tile::KernelOp> Scheduler::build() {
               read && read.getInputs()[0] != read.getInputs()[1] && read.getOutputs()[0] != states[number] &&
               roleOf(read.getResult(0)) == role && !matrix(read.getResult(0), *role))
             return fail();
+  // Then what the states' own products add to, before operands of other products come to registers.
+  for (auto [number, value] : llvm::enumerate(finals)) {
+    Role *role = octets ? roleOf(states[number]) : nullptr;
+    Value sum = value;
+    while (auto product = sum.getDefiningOp<linalg::ContractOp>())
+      sum = product.getOutputs()[0];
+    auto scaled = sum.getDefiningOp<linalg::GenericOp>();
+    bool isOnlyState =
+        scaled && llvm::none_of(scaled.getDpsInputs(), [&](Value x) { return analysis.dependsOnArrays(x); });
+    if (role && isOnlyState && !matrix(sum, *role))
+      return fail();
+  }
   for (auto [position, value] : llvm::enumerate(outputs))
     if (failed(emitOutputProduct(value, outputNames[position])))
       return fail();

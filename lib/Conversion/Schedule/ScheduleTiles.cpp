@@ -50,17 +50,32 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
     std::string reason;
     Location loc = body.getLoc();
     // As many chunks on their way as fit.
-    for (const schedule::Budget &budget : schedule::Scheduler::getBudgets(body)) {
-      schedule::Scheduler scheduler(body, parseElement(&getContext(), dtype), elements, budget);
-      if (succeeded(scheduler.build())) {
+    func::FuncOp halved;
+    auto finish = [&](bool done) {
+      if (halved)
+        halved.erase();
+      if (done)
         body.erase();
-        return true;
-      }
+      return done;
+    };
+    for (const schedule::Budget &budget : schedule::Scheduler::getBudgets(body)) {
+      bool isHalved = budget.chunk != body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
+      if (isHalved && !halved)
+        halved = schedule::cloneForChunk(body, budget.chunk);
+      if (isHalved && !halved)
+        continue;
+      schedule::Scheduler scheduler(isHalved ? halved : body, parseElement(&getContext(), dtype), elements, budget);
+      if (succeeded(scheduler.build()))
+        return finish(true);
+      // What does not go in steps of half a chunk may go in whole ones.
+      if (isHalved && !scheduler.isTooLarge)
+        continue;
       reason = scheduler.reason;
       loc = scheduler.reasonLoc;
       if (!scheduler.isTooLarge)
         break;
     }
+    finish(false);
     if (required)
       body.emitError() << "does not go on tensor cores: " << reason;
     else

@@ -107,9 +107,10 @@ struct Role {
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
   /// Channels that it has waited for.
   llvm::DenseMap<Channel *, bool> waited;
-  /// Octets: the loop over blocks of 64 channels that is being filled, and the number of the block.
-  mlir::Operation *inner = nullptr;
-  mlir::Value block;
+  /// The loop inside an iteration that is being filled, and its variable. Octets: over blocks of 64 channels; a state:
+  /// over the chunks of an iteration, where there are several.
+  mlir::scf::ForOp inner;
+  mlir::Value part;
 
   explicit Role(mlir::ImplicitLocOpBuilder b) : b(b) {}
 };
@@ -125,7 +126,12 @@ struct Budget {
   int64_t roomRows = 192;
   /// Warpgroups of one thread block that share a state.
   int64_t pieces = 2;
+  /// Tokens of a chunk. An iteration has 64: with 32, the state takes two steps in it.
+  int64_t chunk = 64;
 };
+
+/// The same body for chunks of another number of tokens, beside it; null where an operation depends on that number.
+mlir::func::FuncOp cloneForChunk(mlir::func::FuncOp body, int64_t chunk);
 
 /// A matrix [C, C] of decayed products: below the diagonal `op`, on it `diagonal` (a vector; null: zeros), above zeros.
 struct DecayedGram {
@@ -174,12 +180,15 @@ private:
   Value firstFree(mlir::ImplicitLocOpBuilder &at);
   /// The 64 columns of a tile that this copy of the role has.
   Value ownColumns(Role &role, Value buffer);
+  /// The rows (or, of a matrix [C, C], the block) of this step's tokens.
+  Value ownTokens(Role &role, Value buffer, bool isSquare);
   /// The block of channels of a tile that the octets role is at.
   Value ownBlock(Role &role, Value buffer);
   /// The slot of this iteration, after a wait if the role is not its producer.
   Value openSlot(Role &role, Shared shared);
   /// The role that issues the copies of a group.
-  void emitFetch(InputGroup &group);
+  void emitFetch(InputGroup &group, mlir::ImplicitLocOpBuilder &at, Value time, bool isBeside);
+  void fetchInState(Role &role);
   mlir::LogicalResult finish();
   /// Fails when a role has too few to work.
   mlir::LogicalResult chooseRegisters();
@@ -194,6 +203,8 @@ private:
   Value matrix(Value value, Role &role);
   Value makeMatrix(Value value, Role &role);
   Value firstRow(Value along, Role &role);
+  Value sameChunk(Value value, Role &role);
+  llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.
@@ -235,6 +246,7 @@ private:
   bool isOctets(Value value);
   /// Whether a vector is a total or a sum over the channels that only the octets role can make, or is made of such.
   bool needsOctets(Value vector);
+  llvm::SmallVector<int64_t> totalShape();
   Value octetTile(Value value, Role &consumer);
   Value octetVector(Value value, Role &consumer);
   std::optional<DecayedGram> matchGram(Value value);
@@ -260,6 +272,8 @@ private:
   mlir::ImplicitLocOpBuilder b;
   tile::KernelOp kernel;
   int64_t chunk = 0;
+  /// Tokens of an iteration, and chunks in it.
+  int64_t tokens = 64, steps = 1;
   /// 64-column pieces of the free axis that one block works on, and the number of blocks.
   int64_t pieces = 1, blocks = 1;
   /// Columns of the state's fragments.
@@ -276,6 +290,8 @@ private:
   llvm::DenseMap<Value, Value> laneValues;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;
+  /// Outputs that are written back at the end of an iteration: buffer, name.
+  llvm::SmallVector<std::pair<Value, mlir::StringRef>> staged;
   llvm::SmallVector<InputGroup> inputGroups;
 
   /// Channels (columns) of the octets role; blocks of 64 of them.

@@ -17,8 +17,8 @@ Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
     sliced.insert(argument);
   int64_t columns = blocks > 1 && isSliced ? 64 * pieces : alignUp(shapeOf(argument)[1], 64);
   if (octets) // Lifetimes differ: `mergeInputs` decides.
-    return &(tokenTiles[argument] = {allocateRing({chunk, columns}, element), &addChannel(*load, 1)});
-  return &(tokenTiles[argument] = {allocate({chunk, columns}, element, budget.inputSlots), inputChannel});
+    return &(tokenTiles[argument] = {allocateRing({tokens, columns}, element), &addChannel(*load, 1)});
+  return &(tokenTiles[argument] = {allocate({tokens, columns}, element, budget.inputSlots), inputChannel});
 }
 
 Value Scheduler::tile(Value value, Role &consumer) {
@@ -35,6 +35,8 @@ Value Scheduler::tile(Value value, Role &consumer) {
     return gramBuffer(*match, /*isRounded=*/true, consumer);
   auto it = tiles.find(value);
   if (it == tiles.end()) {
+    if (steps > 1)
+      return refuse(value.getLoc(), "a tile that no step of an iteration has for itself");
     Role *state = roleOf(value);
     Role &producer = state ? *state : productsRole(0);
     Value wide = matrix(value, producer);
@@ -42,7 +44,7 @@ Value Scheduler::tile(Value value, Role &consumer) {
       return {};
     ImplicitLocOpBuilder &at = producer.b;
     ArrayRef<int64_t> shape = shapeOf(value);
-    SmallVector<int64_t> padded{chunk, alignUp(shape[1], 64)};
+    SmallVector<int64_t> padded{tokens, alignUp(shape[1], 64)};
     if (producer.kind == RoleKind::State)
       padded[1] = 64 * producer.copies;
     Channel &channel = addChannel(producer, 2);
@@ -75,8 +77,8 @@ Value Scheduler::inverseTile(chunk::SolveOp op, Role &consumer) {
       return {};
     ImplicitLocOpBuilder &at = producer.b;
     Channel &channel = addChannel(producer, 2);
-    Shared shared{allocate({chunk, chunk}, element, 2), &channel};
-    Value scratch = allocate({chunk, chunk}, at.getF16Type(), 1);
+    Shared shared{allocate({tokens, tokens}, element, 2), &channel};
+    Value scratch = allocate({tokens, tokens}, at.getF16Type(), 1);
     Value diagonal = allocate({4, 320}, at.getF32Type(), 1);
     tile::AcquireOp::create(at, channel.handle, producer.time);
     Value buffer = openSlot(producer, shared);
@@ -90,7 +92,7 @@ Value Scheduler::inverseTile(chunk::SolveOp op, Role &consumer) {
 Value Scheduler::tables(chunk::IntervalProductsOp op, Role &consumer) {
   auto it = tableBuffers.find(op.getResult());
   if (it == tableBuffers.end()) {
-    Value decays = lanes(op.getOperand());
+    Value decays = steps > 1 ? refuse(op.getLoc(), "decays of two chunks") : lanes(op.getOperand());
     if (!decays)
       return {};
     Shared shared{allocate({2, 6, chunk}, b.getF32Type(), budget.gateSlots), gatesChannel};
@@ -107,9 +109,9 @@ Value Scheduler::lanesBuffer(Value value, Role &consumer) {
     if (!made)
       return {};
     ImplicitLocOpBuilder &at = gates->b;
-    auto type = RankedTensorType::get({chunk}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
+    auto type = RankedTensorType::get({tokens}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
     made = spread(made, type, at);
-    Shared shared{allocate({chunk}, at.getF32Type(), budget.gateSlots), gatesChannel};
+    Shared shared{allocate({tokens}, at.getF32Type(), budget.gateSlots), gatesChannel};
     tile::StoreOp::create(at, made, openSlot(*gates, shared), UnitAttr());
     it = vectors.insert({value, shared}).first;
   }

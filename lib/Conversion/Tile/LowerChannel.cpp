@@ -40,7 +40,8 @@ LogicalResult rondo::tile::lower(BlockOp op, RoleLowering &l) {
 LogicalResult rondo::tile::lower(WindowOp op, RoleLowering &l) {
   SharedType type = op.getTile().getType();
   if (!type.isSwizzled()) {
-    Value row = l.mul(l.getScalar(op.getRow()), type.getShape()[1] * 4);
+    // Of one dimension: the only row.
+    Value row = l.mul(l.getScalar(op.getRow()), type.getShape().back() * 4);
     Value offset = l.add(row, l.shl(l.getScalar(op.getColumn()), 2));
     l.set(op.getResult(), {l.gep(l.getAddress(op.getTile()), offset)});
     return success();

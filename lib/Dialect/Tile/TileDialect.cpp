@@ -106,9 +106,9 @@ LogicalResult BlockOp::verify() {
 
 LogicalResult WindowOp::verify() {
   SharedType from = getTile().getType(), to = getResult().getType();
-  if (from.getElementType().isF32() && !from.getRing() && from.getShape().size() == 2 &&
+  if (from.getElementType().isF32() && !from.getRing() && from.getShape().size() <= 2 &&
       to.getElementType().isF32() && !to.getRing() && to.getShape().size() == 1 &&
-      to.getShape()[0] <= from.getShape()[1])
+      to.getShape()[0] <= from.getShape().back())
     return success();
   if (!from.isSwizzled() || from.getRing() || from.isWindow() || to.getElementType() != from.getElementType() ||
       to.getRowsOfWhole() != from.getShape()[0] || to.getShape()[1] > from.getShape()[1] ||
