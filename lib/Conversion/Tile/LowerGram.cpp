@@ -163,7 +163,11 @@ static bool isBarrierLast(Block *block, Block::iterator end, function_ref<Effect
     auto nested = op->walk([&](Operation *inner) {
       return effect(inner) == Effect::Read ? WalkResult::interrupt() : WalkResult::advance();
     });
-    if (nested.wasInterrupted())
+    if (!nested.wasInterrupted())
+      continue;
+    // A loop that ends with a barrier: it may also have run not at all, so look further back as well.
+    auto loop = dyn_cast<scf::ForOp>(op);
+    if (!loop || !isBarrierLast(loop.getBody(), loop.getBody()->end(), effect, loops))
       return false;
   }
   Operation *parent = block->getParentOp();
@@ -424,8 +428,9 @@ void Gram::lower() {
 /// This lane's channels of row `u` of a slab, without the row's 128 u bytes: the same for all slabs of a tile, so that
 /// tile and row are constants in the address.
 Value Gram::row(int64_t u, Value slab) {
-  Value place = l.add(l.shl(l.inQuad, 2), l.shl(l.bitXor(l.quad, l.i32(u)), 4));
-  return l.gep(room, l.add(place, slab));
+  Value unit = l.bitXor(l.shr(l.lane, 2), l.i32(u));
+  Value place = l.add(l.add(slab, l.shl(unit, 4)), l.shl(l.bitAnd(l.lane, 3), 2));
+  return l.gep(room, place);
 }
 
 void Gram::store(Pair value, Value row, int64_t offset) {
@@ -640,15 +645,7 @@ LogicalResult tile::lower(DecayedGramOp op, Lowering &l) {
         return isa<SyncOp, DecayedFactorsOp>(other) ? Effect::Barrier : Effect::None;
       }))
     l.sync();
-  // Addresses of their own, that do not stay in registers from the loads before on.
-  auto thread = std::make_tuple(l.lane, l.warp, l.quad, l.inQuad);
-  auto hide = [&](Value x) { return l.inlineAsm("mov.b32 $0, $1;", "=r,r", x, {l.b.getI32Type()}).front(); };
-  l.lane = hide(l.lane);
-  l.warp = hide(l.warp);
-  l.quad = l.shr(l.lane, 2);
-  l.inQuad = l.bitAnd(l.lane, 3);
   Gram(op, l).lower();
-  std::tie(l.lane, l.warp, l.quad, l.inQuad) = thread;
   return success();
 }
 

@@ -171,12 +171,6 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
     deferred.insert(op);
     return success();
   }
-  if (isa<scf::ForOp, scf::IfOp>(op)) {
-    if (failed(lowerAllDeferred()))
-      return failure();
-  } else if (failed(lowerDeferred(op->getOperands()))) {
-    return failure();
-  }
   // What other products with the same left operand add to: one fence for all. Their registers must not be computed
   // beside a product in flight, or ptxas serializes all products of the kernel (C7518).
   if (auto mma = dyn_cast<MmaOp>(op); mma && isa<RankedTensorType>(mma.getLhs().getType())) {
@@ -191,6 +185,12 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
       waitFor(mma.getAccumulator());
     if (failed(lowerDeferred(accumulators)))
       return failure();
+  }
+  if (isa<scf::ForOp, scf::IfOp>(op)) {
+    if (failed(lowerAllDeferred()))
+      return failure();
+  } else if (failed(lowerDeferred(op->getOperands()))) {
+    return failure();
   }
   if (isa<InverseOp>(op)) {
     forgetRecomputable(op);
