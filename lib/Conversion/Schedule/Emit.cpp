@@ -601,8 +601,11 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
   Value copy = tile::CopyIndexOp::create(outer);
   Value buffer = role.copies > 1 ? tile::SlotOp::create(outer, staging, copy).getResult() : staging;
   Value narrow = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
-  tile::DrainOp::create(at, UnitAttr());
-  tile::SyncOp::create(at, UnitAttr());
+  // Once for all steps of an iteration, before them: a barrier waits for all products.
+  if (!role.inner || staged.empty()) {
+    tile::DrainOp::create(outer, UnitAttr());
+    tile::SyncOp::create(outer, UnitAttr());
+  }
   tile::StoreOp::create(at, narrow, ownTokens(role, buffer, /*isSquare=*/false), at.getUnitAttr());
   if (role.inner) {
     staged.push_back({buffer, name});

@@ -353,8 +353,8 @@ LogicalResult Scheduler::chooseRegisters() {
   int64_t groups = stateGroups + productGroups + octetGroups + smallGroups, all = 512 / groups / 8 * 8 * groups;
   // Below this a state warpgroup's products wait for each other (ptxas C7512); what is left goes to the small roles.
   int64_t wanted = depth > 128 ? 240 : 192;
-  // The octets spill below 104; with more the state has too few.
-  int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 || steps > 1 ? 104 : 112;
+  // The octets spill below 104; with more than 112 the state has too few.
+  int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
   int64_t others = products * productGroups + perOctet * octetGroups;
   int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - others) / stateGroups / 8 * 8);
   int64_t small =
