@@ -3,6 +3,7 @@
 #include "rondo/Driver/Build.h"
 #include "mlir/Pass/PassManager.h"
 #include "rondo/Analysis/Structure.h"
+#include "rondo/Conversion/Tile.h"
 #include "rondo/Dialect/Tile/Tile.h"
 #include "rondo/Driver/Problem.h"
 #include "rondo/Target/Cuda.h"
@@ -199,6 +200,31 @@ static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap
   return success();
 }
 
+/// Threads that own columns of the states, on a copy of the module; what has no columns takes the general path.
+static LogicalResult buildColumns(Source &source, const StringMap<int64_t> &sizes, const CudaPipelineOptions &options,
+                                  Stopwatch &stopwatch) {
+  OwningOpRef<ModuleOp> copy = source.getModule().clone();
+  CudaPipelineOptions columns;
+  for (const auto &size : sizes)
+    columns.sizes.push_back((size.getKey() + "=" + Twine(size.getValue())).str());
+  columns.dtype = std::string(options.dtype);
+  columns.dtypes = options.dtypes;
+  PassManager build(&source.getContext(), ModuleOp::getOperationName());
+  build.enableVerifier(false);
+  buildColumnsPipeline(build, columns);
+  if (failed(build.run(*copy)) || !hasCudaModule(*copy))
+    return failure();
+  PassManager lower(&source.getContext(), ModuleOp::getOperationName());
+  lower.enableVerifier(false);
+  addTileToNVVM(lower);
+  if (failed(lower.run(*copy)))
+    return failure();
+  stopwatch.lap("nvvm");
+  source.getModule().getBodyRegion().takeBody(copy->getBodyRegion());
+  source.getModule()->setDiscardableAttrs((*copy)->getDiscardableAttrDictionary());
+  return success();
+}
+
 LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const BuildRequest &request,
                         const Options &options, Stopwatch &stopwatch) {
   if (hasCudaModule(source.getModule()))
@@ -218,6 +244,8 @@ LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const Bu
   if (stage == CudaStage::tile)
     return error(tiles ? "--stage=tile: this mixer runs on CUDA cores; --stage=nvvm has its kernel"
                        : "--stage=tile: tiles are for the chunk form with 64 tokens a chunk");
+  if (options.chunk <= 1 && succeeded(buildColumns(source, sizes, cuda, stopwatch)))
+    return success();
   if (!options.sequential) {
     cuda.block = splitColumns(mixer, request, sizes);
     if (!cuda.block.empty())

@@ -87,7 +87,26 @@ void rondo::buildTileToNVVMPipeline(OpPassManager &pm) {
   addTileToNVVM(pm);
 }
 
+void rondo::buildColumnsPipeline(OpPassManager &pm, const CudaPipelineOptions &options) {
+  CpuPipelineOptions token;
+  copyOptions(options, token);
+  token.chunk = 1;
+  token.form = "sequential";
+  buildToChunkPipeline(pm, token);
+  pm.addPass(createCSEPass());
+  RondoBuildColumnsOptions columns;
+  columns.dtype = options.dtype;
+  columns.dtypes.assign(options.dtypes.begin(), options.dtypes.end());
+  pm.addPass(createRondoBuildColumns(columns));
+}
+
 void rondo::registerCudaPipelines() {
+  PassPipelineRegistration<CudaPipelineOptions>("rondo-cuda-columns",
+                                                "The token form to GPU kernels whose threads own columns of the states",
+                                                [](OpPassManager &pm, const CudaPipelineOptions &options) {
+                                                  buildColumnsPipeline(pm, options);
+                                                  addTileToNVVM(pm);
+                                                });
   PassPipelineRegistration<CudaPipelineOptions>("rondo-to-tile", "The token form (or chunk bodies) to tile kernels",
                                                 buildToTilePipeline);
   PassPipelineRegistration<>("rondo-tile-to-nvvm", "Tile kernels to the LLVM dialect with NVVM",

@@ -61,6 +61,53 @@ def RondoBufferizeKernel : Pass<"rondo-bufferize-kernel", "::mlir::func::FuncOp"
   let dependentDialects = ["::mlir::bufferization::BufferizationDialect", "::mlir::memref::MemRefDialect"];
 }
 
+def RondoBuildColumns : Pass<"rondo-build-columns", "::mlir::ModuleOp"> {
+  let summary = "Turn the body of one token into a GPU kernel whose threads own columns of the states";
+  let description = [{
+    Where an axis V of the states is never summed over, each index v of it is a recurrence of its own, a column:
+
+        S_t[:, v] = f(S_{t-1}[:, v], token t),   o_t[v] = g(S_t[:, v], token t)
+
+    A thread takes one column, its elements in registers, through all tokens, in the order of the interpreter. (A mixer that only updates its
+    states elementwise is the case of short columns.) Columns of more than 32 elements are dealt out to 2, 4 or 8 threads, four neighbouring elements
+    at a time; sums over a column then end with shuffles. If pairs of neighbours along V enter each other, as in rotations, a thread takes two.
+
+    Tokens come into shared memory by asynchronous copies, some stages of 16 tokens ahead (element by element where rows are narrower than 4
+    bytes or not aligned to what one copy moves). Values of a token that neither a state nor v enters (`exp(g)`, a normalised key,
+    a bf16 vector as f32) are computed once by the whole block, a stage ahead, and kept in shared memory as f32. What does not depend on the token is computed once.
+
+    ```mlir
+    func.func @m(%n: index, %x: tensor<1x32xf32> ..., %g: ..., %h: tensor<32xf32> {rondo.role = "state"}) -> (...) attributes {rondo.chunk = 1 : i64} {
+      %a = linalg.generic {exp} ins(%g)
+      %o:2 = chunk.scan "affine" count %n rows(%a, %x) shared() states(%h) { ... h * a + x ... }
+    ```
+    ==>
+    ```mlir
+    llvm.func @m_kernel(...) attributes {nvvm.kernel, rondo.launch = {threads = 32 : i64, ...}} {
+      scf.for %tile = ... iter_args(%h = %h0, ...) {
+        nvvm.cp.async.wait.group 6
+        nvvm.barrier0
+        (copies of tile + 7)
+        (16 tokens: x and g of this thread's column, h = a h + x, o)
+    ```
+
+    A body is evaluated element by element, by demand: linear algebra on small tensors, slices and scans. Left as they are, with a remark (an error
+    with `required`): bodies of more than one token; bodies in which every axis of an output or state is summed over, or a column reads another one
+    ("is read where another thread has it"); more than 128 elements of states a thread with 8 threads a column; other operations
+    ("has an operation that threads cannot share").
+
+    Numerics: exp(x) is 2^(x log2 e) by the GPU's own function, results below 2^-126 are 0; in exp(x y) the factor log2 e goes to x or y. Sums of eight
+    terms or more are four sums side by side. Products and sums are contracted to multiply-adds.
+  }];
+  let options = [
+    Option<"dtype", "dtype", "std::string", "\"f32\"", "element type of token arguments and outputs: f32, bf16 or f16">,
+    ListOption<"dtypes", "dtypes", "std::string", "NAME=TYPE for single arguments and outputs">,
+    Option<"required", "required", "bool", "false", "a body that does not fit is an error">
+  ];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
+                           "::mlir::math::MathDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
+}
+
 def RondoBuildKernel : Pass<"rondo-build-kernel", "::mlir::ModuleOp"> {
   let summary = "Wrap the body of one chunk into a kernel over whole arrays";
   let description = [{

@@ -29,6 +29,10 @@ void buildSimtThreadsPipeline(mlir::OpPassManager &pm, const CudaPipelineOptions
 /// The token form (or chunk bodies) to kernels in `gpu.module @cuda` (LLVM and NVVM dialects) that take every mixer.
 void buildSimtPipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &options);
 
+/// The token form to kernels in `gpu.module @cuda` whose threads own columns of the states (`rondo-build-columns`); a
+/// mixer without such columns stays the body of one token, with a remark. `addTileToNVVM` goes on.
+void buildColumnsPipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &options);
+
 /// The same threads on a CPU, in the LLVM dialect, to be called like a CPU kernel: for tests.
 void buildSimtEmulationPipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &options);
 

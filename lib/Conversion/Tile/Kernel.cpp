@@ -7,8 +7,11 @@ using namespace rondo;
 using namespace rondo::tile;
 
 Kernel::Kernel(KernelOp op, LLVM::LLVMFuncOp function, Operation *before)
-    : op(op), function(function), b(op.getLoc(), before) {
-  for (auto entry : op.getArrays().getAsRange<DictionaryAttr>())
+    : Kernel(op.getArrays(), op.getChunk(), op.getBlocks(), function, before) {}
+
+Kernel::Kernel(ArrayAttr descriptions, int64_t chunk, int64_t blocks, LLVM::LLVMFuncOp function, Operation *before)
+    : chunk(chunk), blocks(blocks), function(function), b(function.getLoc(), before) {
+  for (auto entry : descriptions.getAsRange<DictionaryAttr>())
     arrays.push_back({entry.getAs<StringAttr>("name").getValue(), entry.getAs<StringAttr>("role").getValue(),
                       entry.getAs<TypeAttr>("type").getValue(), entry.getAs<DenseI64ArrayAttr>("sizes").asArrayRef()});
 }
@@ -38,7 +41,7 @@ Value Kernel::parameter(ArrayRef<std::pair<StringRef, Attribute>> entries, Type 
     attributes.push_back(b.getNamedAttr(name, value));
   Value &argument = params[b.getDictionaryAttr(attributes)];
   if (!argument)
-    argument = function.getBody().front().addArgument(type, op.getLoc());
+    argument = function.getBody().front().addArgument(type, b.getLoc());
   return argument;
 }
 
@@ -114,28 +117,27 @@ Value Kernel::tokens() {
 
 Value Kernel::chunks() {
   return cached("chunks", [&]() -> Value {
-    Value last = arith::AddIOp::create(b, tokens(), constant(b, op.getChunk() - 1));
-    return arith::DivUIOp::create(b, last, constant(b, op.getChunk()));
+    Value last = arith::AddIOp::create(b, tokens(), constant(b, chunk - 1));
+    return arith::DivUIOp::create(b, last, constant(b, chunk));
   });
 }
 
 static Value blockIndex(ImplicitLocOpBuilder &b) { return NVVM::BlockIdXOp::create(b, b.getI32Type()); }
 
 Value Kernel::column() {
-  return cached("column",
-                [&]() -> Value { return arith::RemUIOp::create(b, blockIndex(b), constant(b, op.getBlocks())); });
+  return cached("column", [&]() -> Value { return arith::RemUIOp::create(b, blockIndex(b), constant(b, blocks)); });
 }
 
 Value Kernel::batch() {
   return cached("batch", [&]() -> Value {
-    Value item = arith::DivUIOp::create(b, blockIndex(b), constant(b, op.getBlocks()));
+    Value item = arith::DivUIOp::create(b, blockIndex(b), constant(b, blocks));
     return arith::DivUIOp::create(b, item, narrow(b, size("H")));
   });
 }
 
 Value Kernel::head() {
   return cached("head", [&]() -> Value {
-    Value item = arith::DivUIOp::create(b, blockIndex(b), constant(b, op.getBlocks()));
+    Value item = arith::DivUIOp::create(b, blockIndex(b), constant(b, blocks));
     return arith::RemUIOp::create(b, item, narrow(b, size("H")));
   });
 }

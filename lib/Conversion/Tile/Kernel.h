@@ -29,8 +29,12 @@ class Kernel {
 public:
   /// `before`: the operation before which the common code goes.
   Kernel(KernelOp op, mlir::LLVM::LLVMFuncOp function, mlir::Operation *before);
+  /// A kernel that was no `tile.kernel`: `arrays` as `rondo.arrays` has them, `blocks` for each batch entry and head.
+  Kernel(mlir::ArrayAttr arrays, int64_t chunk, int64_t blocks, mlir::LLVM::LLVMFuncOp function,
+         mlir::Operation *before);
 
-  KernelOp op;
+  /// Tokens a chunk.
+  int64_t chunk;
 
   /// The array of that name if it has that role; else an error at `user` and null.
   const DeviceArray *find(mlir::Operation *user, mlir::StringRef name, mlir::StringRef role);
@@ -63,6 +67,7 @@ private:
   mlir::Value parameter(mlir::ArrayRef<std::pair<mlir::StringRef, mlir::Attribute>> entries, mlir::Type type);
   mlir::Value cached(const llvm::Twine &name, llvm::function_ref<mlir::Value()> make);
 
+  int64_t blocks;
   mlir::LLVM::LLVMFuncOp function;
   mlir::ImplicitLocOpBuilder b;
   llvm::SmallVector<DeviceArray> arrays;

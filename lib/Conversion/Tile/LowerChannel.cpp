@@ -148,7 +148,7 @@ static FailureOr<Boxes> makeBoxes(Operation *op, StringRef name, StringRef role,
   if (rows > 256 || boxes.columns > 256)
     return op->emitOpError("moves at most 256 tokens and (plain) 256 features, not ") << buffer;
   boxes.map = l.kernel.map(name, {boxes.columns, rows}, boxes.swizzle);
-  boxes.tokens = l.mul(chunk, l.kernel.op.getChunk());
+  boxes.tokens = l.mul(chunk, l.kernel.chunk);
   boxes.head = l.kernel.head(*array);
   boxes.batch = l.kernel.batch();
   return boxes;

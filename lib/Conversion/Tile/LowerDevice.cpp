@@ -69,8 +69,8 @@ static LogicalResult checkVector(Operation *op, RankedTensorType type) {
 //===----------------------------------------------------------------------------------------------------------------===//
 
 LogicalResult rondo::tile::lower(CountOp op, RoleLowering &l) {
-  Value left = arith::SubIOp::create(l.b, l.kernel.tokens(), l.mul(l.getScalar(op.getChunk()), l.kernel.op.getChunk()));
-  left = arith::MinSIOp::create(l.b, left, l.i32(l.kernel.op.getChunk()));
+  Value left = arith::SubIOp::create(l.b, l.kernel.tokens(), l.mul(l.getScalar(op.getChunk()), l.kernel.chunk));
+  left = arith::MinSIOp::create(l.b, left, l.i32(l.kernel.chunk));
   l.set(op.getResult(), {arith::MaxSIOp::create(l.b, left, l.i32(0))});
   return success();
 }
@@ -82,7 +82,7 @@ LogicalResult rondo::tile::lower(LoadTokensOp op, RoleLowering &l) {
     return failure();
   if (!array->sizes.empty())
     return op.emitOpError("reads arrays without features, '") << array->name << "' has them: fetch it";
-  Value first = l.mul(l.getScalar(op.getChunk()), l.kernel.op.getChunk());
+  Value first = l.mul(l.getScalar(op.getChunk()), l.kernel.chunk);
   Value last = l.add(l.kernel.tokens(), -1);
   Value base = l.kernel.base(*array), stride = l.kernel.stride(array->name, "T");
   Scalars result;
@@ -102,7 +102,7 @@ LogicalResult rondo::tile::lower(StoreTokensOp op, RoleLowering &l) {
     return failure();
   if (!array->sizes.empty())
     return op.emitOpError("writes arrays without features, '") << array->name << "' has them: write it back";
-  Value first = l.mul(l.getScalar(op.getChunk()), l.kernel.op.getChunk());
+  Value first = l.mul(l.getScalar(op.getChunk()), l.kernel.chunk);
   Value base = l.kernel.base(*array), stride = l.kernel.stride(array->name, "T");
   l.ifThen(isOwner(l, type.getEncoding()), [&] {
     for (auto [position, value] : llvm::zip_equal(l.indices(type, 0), l.get(op.getValue()))) {
