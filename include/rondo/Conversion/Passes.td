@@ -68,9 +68,13 @@ def RondoBuildColumns : Pass<"rondo-build-columns", "::mlir::ModuleOp"> {
 
         S_t[:, v] = f(S_{t-1}[:, v], token t),   o_t[v] = g(S_t[:, v], token t)
 
-    A thread takes one column, its elements in registers, through all tokens, in the order of the interpreter. (A mixer that only updates its
-    states elementwise is the case of short columns.) Columns of more than 32 elements are dealt out to 2, 4 or 8 threads, four neighbouring elements
-    at a time; sums over a column then end with shuffles. If pairs of neighbours along V enter each other, as in rotations, a thread takes two.
+    A thread takes a column, its elements in registers, through all tokens, in the order of the interpreter. (A mixer that only updates its
+    states elementwise is the case of short columns.) A column may be dealt out to 2, 4 or 8 threads, four neighbouring elements at a time: sums over it
+    then end with shuffles. A thread may take 2 or 4 neighbouring columns: then it reads less often what they share, and pairs of neighbours along V
+    may enter each other, as in rotations. What costs least by a count of operations and words of shared memory is chosen.
+
+    A state without that axis goes before, in a sweep of its own over the tokens of a stage with columns along one of its axes: `h` of `y = C^T h` has an axis that
+    `y` sums over, and the first sweep leaves its values in shared memory for the second. (Small ones have a copy in every column.)
 
     Tokens come into shared memory by asynchronous copies, some stages of 16 tokens ahead (element by element where rows are narrower than 4
     bytes or not aligned to what one copy moves). Values of a token that neither a state nor v enters (`exp(g)`, a normalised key,
@@ -92,9 +96,8 @@ def RondoBuildColumns : Pass<"rondo-build-columns", "::mlir::ModuleOp"> {
     ```
 
     A body is evaluated element by element, by demand: linear algebra on small tensors, slices and scans. Left as they are, with a remark (an error
-    with `required`): bodies of more than one token; bodies in which every axis of an output or state is summed over, or a column reads another one
-    ("is read where another thread has it"); more than 128 elements of states a thread with 8 threads a column; other operations
-    ("has an operation that threads cannot share").
+    with `required`): bodies of more than one token; bodies in which a column reads another one ("is read where another thread has it"); columns that do not fit into registers; sums of many terms for each element of a value that all columns share (products with
+    matrices that are parameters); other operations ("has an operation that threads cannot share").
 
     Numerics: exp(x) is 2^(x log2 e) by the GPU's own function, results below 2^-126 are 0; in exp(x y) the factor log2 e goes to x or y. Sums of eight
     terms or more are four sums side by side. Products and sums are contracted to multiply-adds.

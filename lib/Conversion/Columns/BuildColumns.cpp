@@ -31,14 +31,14 @@ namespace {
 
 /// Where a thread is, all i32.
 struct Thread {
-  Value number, part, lane, laneInBlock;
+  Value part, lane, laneInBlock;
   /// Whether it has a column of its own (and not that of another thread, for company).
   Value isActive;
 };
 
 /// The rows of one stage, and of kept values, of one token.
 struct TokenPlace {
-  Value stage, kept; // pointers
+  Value stage, kept, handed; // pointers
   /// i32, added to `next`.
   Value first;
   int64_t next = 0;
@@ -108,57 +108,81 @@ protected:
     Value row = l.gep(place.stage, l.mul(place.first, staged.rowBytes));
     row = l.gep(row, staged.offset + place.next * staged.rowBytes);
     Value lane = staged.columnsOnly ? thread.laneInBlock : thread.lane;
-    return loadElement(l, move(row, flat, lane, staged.array->bytes()), staged.array->element);
+    int64_t width = split.perLane, bytes = staged.array->bytes();
+    if (width == 1 || flat.lane != width || flat.part || flat.dynamic || flat.offset >= width ||
+        staged.rowBytes % (width * bytes) != 0)
+      return loadElement(l, move(row, flat, lane, bytes), staged.array->element);
+    // The neighbours of a column at once.
+    tile::Scalars &neighbours = pairs[argument.getArgNumber()];
+    if (neighbours.empty()) {
+      auto type = VectorType::get(width, staged.array->element);
+      Index first = flat;
+      first.offset = 0;
+      neighbours = l.splitVector(LLVM::LoadOp::create(l.b, type, move(row, first, lane, bytes), width * bytes));
+    }
+    Value value = neighbours[flat.offset];
+    return staged.array->element.isF32() ? value : Value(LLVM::FPExtOp::create(l.b, l.b.getF32Type(), value));
   }
-  Value keptRow() {
-    return l.gep(l.gep(place.kept, l.mul(place.first, 4 * plan.keptRow)), place.next * 4 * plan.keptRow);
+  Value rowOf(Value base, int64_t elements) {
+    return l.gep(l.gep(base, l.mul(place.first, 4 * elements)), place.next * 4 * elements);
   }
+  Value keptRow() { return rowOf(place.kept, plan.keptRow); }
 
   Plan &plan;
   tile::Kernel &kernel;
   const Thread &thread;
+  /// By argument: the elements of this token that are neighbours.
+  llvm::DenseMap<unsigned, tile::Scalars> pairs;
 
 public:
   /// For messages.
   Operation *user = nullptr;
 };
 
-/// One thread's work on a token.
+/// One thread's work on a token, in one sweep.
 class ThreadEvaluator : public KernelEvaluator {
 public:
-  using KernelEvaluator::KernelEvaluator;
+  ThreadEvaluator(ImplicitLocOpBuilder builder, Plan &plan, Dependences &dependences, unsigned sweep,
+                  tile::Kernel &kernel, const Thread &thread, Operation *invariants)
+      : KernelEvaluator(std::move(builder), plan, dependences, plan.sweeps[sweep].split, kernel, thread, invariants),
+        sweep(sweep) {}
   void beginToken(TokenPlace at) {
     Evaluator::beginToken();
     quads.clear();
+    pairs.clear();
     place = at;
   }
-  /// By the argument of the body: the elements that this thread has, and their values.
-  llvm::DenseMap<Value, std::pair<SmallVector<Indices>, SmallVector<Value>>> owned;
+  Value handedRow() { return rowOf(place.handed, plan.handedRow); }
+  unsigned sweep;
+  /// By the argument of the body: the elements that this thread has.
+  llvm::DenseMap<Value, SmallVector<Value>> owned;
 
 private:
   Value getState(BlockArgument argument, const Indices &at) override {
-    auto &[elements, values] = owned[argument];
-    for (auto [element, value] : llvm::zip_equal(elements, values))
-      if (llvm::equal(element, at, [](const Index &x, const Index &y) {
-            return x.lane == y.lane && x.part == y.part && x.offset == y.offset;
-          }))
-        return value;
+    const Array &array = plan.arrayOf(argument);
+    if (std::optional<int64_t> position = split.getPosition(array.sizes, array.dims, at))
+      return owned[argument][*position];
     return refuse(argument.getLoc(), "has no such element");
   }
   /// Four neighbours at once.
   Value getKept(Value tensor, const Indices &at) override {
-    auto found = plan.kept.find(tensor);
-    if (found == plan.kept.end() || llvm::any_of(at, [](const Index &index) { return index.lane || index.dynamic; }))
+    if (llvm::any_of(at, [](const Index &index) { return index.lane || index.dynamic; }))
+      return {};
+    auto handed = plan.handed.find(tensor);
+    bool isHanded = handed != plan.handed.end() && handed->second.sweep < sweep;
+    auto kept = plan.kept.find(tensor);
+    if (!isHanded && kept == plan.kept.end())
       return {};
     Index flat = flatten(l, at, cast<ShapedType>(tensor.getType()).getShape());
-    flat.offset += found->second.offset;
+    flat.offset += isHanded ? handed->second.offset : kept->second.offset;
+    Value row = isHanded ? handedRow() : keptRow();
     if (flat.part % 4 != 0)
-      return l.loadF32(move(keptRow(), flat, {}, 4));
+      return l.loadF32(move(row, flat, {}, 4));
     int64_t rest = flat.offset % 4;
     flat.offset -= rest;
-    tile::Scalars &quad = quads[{flat.part, flat.offset}];
+    tile::Scalars &quad = quads[{isHanded, flat.part, flat.offset}];
     if (quad.empty())
-      quad = l.loadF32s(move(keptRow(), flat, {}, 4), 4);
+      quad = l.loadF32s(move(row, flat, {}, 4), 4);
     return quad[rest];
   }
   Value combineParts(Value value, function_ref<Value(Value, Value)> combine) override {
@@ -167,7 +191,7 @@ private:
     return value;
   }
 
-  std::map<std::pair<int64_t, int64_t>, tile::Scalars> quads;
+  std::map<std::tuple<bool, int64_t, int64_t>, tile::Scalars> quads;
 };
 
 /// One element of a kept value.
@@ -209,7 +233,7 @@ public:
 private:
   ArrayAttr signatures();
   void emit();
-  void findThread();
+  void findThread(const Sweep &sweep, bool isMain);
   void checkAlignment();
   Value tokenPointer(const Staged &staged);
   void copy(Value stage, Value tile);
@@ -218,9 +242,14 @@ private:
   void buildTile(Value tile, MutableArrayRef<Value> carried);
   SmallVector<Value> loadStates();
   void storeStates(ValueRange values);
-  /// One token: outputs stored, states replaced.
-  void runToken(TokenPlace place, MutableArrayRef<Value> states, MutableArrayRef<Value> outputs);
-  SmallVector<Value> runTokens(TokenPlace place, Value count, int64_t unroll, ValueRange states, ValueRange outputs);
+  /// One token of a sweep: outputs stored, states replaced.
+  void runToken(unsigned sweep, TokenPlace place, MutableArrayRef<Value> states, MutableArrayRef<Value> outputs);
+  void storeOutput(ThreadEvaluator &evaluator, const Array &output, Value &pointer);
+  SmallVector<Value> runTokens(unsigned sweep, TokenPlace place, Value count, int64_t unroll, ValueRange states,
+                               ValueRange outputs);
+  SmallVector<Value> runSweep(unsigned sweep, TokenPlace place, Value count, ValueRange states, ValueRange outputs);
+  const Split &splitOf(const Array &state) { return plan_.sweeps[plan_.sweepOf(state.position)].split; }
+  const Thread &threadOf(const Array &state) { return threads[plan_.sweepOf(state.position)]; }
   Value stagePointer(Value stage) { return l->gep(shared, l->mul(stage, plan_.stageBytes)); }
   Value keptPointer(Value tile) {
     Value half = l->mul(l->bitAnd(tile, 1), plan_.keptBytes());
@@ -245,8 +274,10 @@ private:
   LLVM::LLVMFuncOp function;
   std::unique_ptr<tile::Kernel> kernel;
   std::unique_ptr<tile::Lowering> l;
-  std::unique_ptr<ThreadEvaluator> evaluator;
-  Thread thread;
+  SmallVector<std::unique_ptr<ThreadEvaluator>> evaluators;
+  /// For each sweep.
+  std::vector<Thread> threads;
+  Value threadNumber;
   Value shared;
   Operation *invariants = nullptr;
   /// For each staged array, whether asynchronous copies may read it (i1); null: none ever may.
@@ -323,7 +354,7 @@ void ColumnBuilder::copyElements(const Staged &staged, Value stage, Value first)
   Value source = tokenPointer(staged), stride = kernel->stride(staged.array->name, "T");
   Type element = staged.array->element;
   int64_t total = plan_.tokens * staged.elements, bytes = staged.array->bytes();
-  auto loop = scf::ForOp::create(l->b, thread.number, l->i32(total), l->i32(plan_.threads));
+  auto loop = scf::ForOp::create(l->b, threadNumber, l->i32(total), l->i32(plan_.threads));
   OpBuilder::InsertionGuard guard(l->b);
   l->b.setInsertionPoint(loop.getBody()->getTerminator());
   Value place = loop.getInductionVar();
@@ -354,9 +385,10 @@ void ColumnBuilder::copy(Value number, Value tile) {
     l->b.setInsertionPoint(branch.thenBlock()->getTerminator());
     Value source = tokenPointer(staged);
     Value stride = l->mul(kernel->stride(staged.array->name, "T"), staged.array->bytes());
-    int64_t unitsInRow = staged.rowBytes / staged.unit, units = unitsInRow * plan_.tokens;
+    int64_t bytes = staged.unit, place = staged.offset, unitsInRow = staged.rowBytes / staged.unit,
+            units = unitsInRow * plan_.tokens;
     for (int64_t done = 0; done < units; done += plan_.threads) {
-      Value unit = l->add(thread.number, done);
+      Value unit = l->add(threadNumber, done);
       Value row = arith::DivUIOp::create(l->b, unit, l->i32(unitsInRow));
       Value inRow = arith::RemUIOp::create(l->b, unit, l->i32(unitsInRow));
       Value token = l->add(first, row);
@@ -365,10 +397,10 @@ void ColumnBuilder::copy(Value number, Value tile) {
         valid = arith::AndIOp::create(l->b, valid, l->compare(CmpIPredicate::ult, unit, l->i32(units)));
       l->ifThen(valid, [&] {
         Value offset = arith::MulIOp::create(l->b, arith::ExtUIOp::create(l->b, l->b.getI64Type(), token), stride);
-        Value from = l->gep(l->gep(source, offset), l->mul(inRow, staged.unit));
-        Value to = l->gep(l->gep(stage, l->mul(unit, staged.unit)), staged.offset);
-        NVVM::CpAsyncOp::create(l->b, to, from, staged.unit,
-                                staged.unit == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA,
+        Value from = l->gep(l->gep(source, offset), l->mul(inRow, bytes));
+        Value to = l->gep(l->gep(stage, l->mul(unit, bytes)), place);
+        NVVM::CpAsyncOp::create(l->b, to, from, bytes,
+                                bytes == 16 ? NVVM::LoadCacheModifierKind::CG : NVVM::LoadCacheModifierKind::CA,
                                 Value());
       });
     }
@@ -378,9 +410,8 @@ void ColumnBuilder::copy(Value number, Value tile) {
 
 /// Kept values of the `count` tokens in `stage`, each element by one thread.
 void ColumnBuilder::compute(Value stage, Value kept, Value count) {
-  Split whole = plan_.split;
-  whole.parts = 1;
-  BlockEvaluator block(l->b, plan_, dependences, whole, *kernel, thread, invariants);
+  Split whole;
+  BlockEvaluator block(l->b, plan_, dependences, whole, *kernel, threads.back(), invariants);
   block.user = function;
   for (int64_t level = 0; level < plan_.levels; ++level) {
     if (level > 0)
@@ -391,7 +422,7 @@ void ColumnBuilder::compute(Value stage, Value kept, Value count) {
       int64_t total = plan_.tokens * about.elements, rounds = llvm::divideCeil(total, plan_.threads);
       Value limit = l->mul(count, about.elements);
       // Four at a time, so that one need not wait for the other.
-      auto some = [&, &tensor = tensor, &about = about](Value first, int64_t number) {
+      auto some = [&, tensor = tensor, about = about](Value first, int64_t number) {
         for (int64_t i = 0; i < number; ++i) {
           Value place = l->add(first, i * plan_.threads), wanted = place;
           if (total % (number * plan_.threads) != 0)
@@ -405,7 +436,7 @@ void ColumnBuilder::compute(Value stage, Value kept, Value count) {
             rest = arith::DivUIOp::create(l->b, rest, l->i32(size));
           }
           block.l.b.restoreInsertionPoint(l->b.saveInsertionPoint());
-          block.begin({stage, kept, token, 0}, tensor);
+          block.begin({stage, kept, {}, token, 0}, tensor);
           Value value = block.get(tensor, at);
           Value row = l->gep(kept, l->mul(token, 4 * plan_.keptRow));
           Value target = l->gep(l->gep(row, l->mul(inRow, 4)), 4 * about.offset);
@@ -414,10 +445,10 @@ void ColumnBuilder::compute(Value stage, Value kept, Value count) {
         }
       };
       if (rounds <= 4) {
-        some(thread.number, rounds);
+        some(threadNumber, rounds);
         continue;
       }
-      auto loop = scf::ForOp::create(l->b, thread.number, l->i32(total), l->i32(4 * plan_.threads));
+      auto loop = scf::ForOp::create(l->b, threadNumber, l->i32(total), l->i32(4 * plan_.threads));
       OpBuilder::InsertionGuard guard(l->b);
       l->b.setInsertionPoint(loop.getBody()->getTerminator());
       some(loop.getInductionVar(), 4);
@@ -429,17 +460,19 @@ void ColumnBuilder::compute(Value stage, Value kept, Value count) {
 // States
 //===----------------------------------------------------------------------------------------------------------------===//
 
-void ColumnBuilder::findThread() {
-  const Split &split = plan_.split;
-  thread.number = NVVM::ThreadIdXOp::create(l->b, l->b.getI32Type());
-  thread.part = l->bitAnd(thread.number, split.parts - 1);
-  Value inBlock = l->shr(thread.number, llvm::Log2_64(split.parts));
-  Value first = l->mul(kernel->column(), plan_.lanesPerBlock);
-  thread.isActive = arith::AndIOp::create(l->b, l->compare(CmpIPredicate::slt, inBlock, l->i32(plan_.lanesPerBlock)),
+void ColumnBuilder::findThread(const Sweep &sweep, bool isMain) {
+  const Split &split = sweep.split;
+  Thread thread;
+  thread.part = l->bitAnd(threadNumber, split.parts - 1);
+  Value inBlock = l->shr(threadNumber, llvm::Log2_64(split.parts));
+  // Earlier sweeps are the same in all blocks of a head.
+  Value first = isMain ? l->mul(kernel->column(), sweep.lanesPerBlock) : l->i32(0);
+  thread.isActive = arith::AndIOp::create(l->b, l->compare(CmpIPredicate::slt, inBlock, l->i32(sweep.lanesPerBlock)),
                                           l->compare(CmpIPredicate::slt, l->add(first, inBlock), l->i32(split.lanes)));
-  inBlock = arith::MinSIOp::create(l->b, inBlock, l->i32(plan_.lanesPerBlock - 1));
+  inBlock = arith::MinSIOp::create(l->b, inBlock, l->i32(sweep.lanesPerBlock - 1));
   thread.lane = arith::MinSIOp::create(l->b, l->add(first, inBlock), l->i32(split.lanes - 1));
   thread.laneInBlock = arith::SubIOp::create(l->b, thread.lane, first);
+  threads.push_back(thread);
 }
 
 /// Whether the thread is the one to write what several have: `inLanes`, `inParts` if each lane or part has its own.
@@ -475,7 +508,7 @@ SmallVector<Value> ColumnBuilder::loadStates() {
     std::string name = (state.name + ".initial").str();
     Value pointer = kernel->pointer(name);
     Value base = kernel->base(*kernel->find(function, state.name, "state"), ".initial");
-    SmallVector<Indices> owned = plan_.split.getOwned(state.sizes, state.dims);
+    SmallVector<Indices> owned = splitOf(state).getOwned(state.sizes, state.dims);
     Value given =
         LLVM::ICmpOp::create(l->b, LLVM::ICmpPredicate::ne, pointer, LLVM::ZeroOp::create(l->b, pointer.getType()));
     auto init = body.getArgAttrOfType<FloatAttr>(1 + plan_.inputs.size() + state.position, "rondo.init");
@@ -484,7 +517,7 @@ SmallVector<Value> ColumnBuilder::loadStates() {
     l->b.setInsertionPointToStart(branch.thenBlock());
     SmallVector<Value> loaded;
     for (const Indices &at : owned)
-      loaded.push_back(loadElement(*l, elementPointer(*l, thread, base, state, at), state.element));
+      loaded.push_back(loadElement(*l, elementPointer(*l, threadOf(state), base, state, at), state.element));
     scf::YieldOp::create(l->b, loaded);
     l->b.setInsertionPointToStart(branch.elseBlock());
     Value initial = l->f32(init ? init.getValueAsDouble() : 0);
@@ -498,14 +531,17 @@ void ColumnBuilder::storeStates(ValueRange values) {
   for (const Array &state : plan_.states) {
     Value pointer = kernel->pointer((state.name + ".final").str());
     Value base = kernel->base(*kernel->find(function, state.name, "state"), ".final");
-    auto [inLanes, inParts] = howDealtOut(plan_.split, state);
+    const Split &split = splitOf(state);
+    auto [inLanes, inParts] = howDealtOut(split, state);
     Value given =
         LLVM::ICmpOp::create(l->b, LLVM::ICmpPredicate::ne, pointer, LLVM::ZeroOp::create(l->b, pointer.getType()));
-    SmallVector<Indices> owned = plan_.split.getOwned(state.sizes, state.dims);
-    Value writes = isWriter(*l, thread, inLanes, inParts, plan_.split.parts);
+    SmallVector<Indices> owned = split.getOwned(state.sizes, state.dims);
+    Value writes = isWriter(*l, threadOf(state), inLanes, inParts, split.parts);
+    if (plan_.blocks > 1 && plan_.sweepOf(state.position) + 1 != plan_.sweeps.size())
+      writes = arith::AndIOp::create(l->b, writes, l->compare(CmpIPredicate::eq, kernel->column(), l->i32(0)));
     l->ifThen(arith::AndIOp::create(l->b, given, writes), [&, values = values] {
       for (auto [at, value] : llvm::zip(owned, values))
-        storeElement(*l, value, elementPointer(*l, thread, base, state, at), state.element);
+        storeElement(*l, value, elementPointer(*l, threadOf(state), base, state, at), state.element);
     });
     values = values.drop_front(owned.size());
   }
@@ -515,44 +551,87 @@ void ColumnBuilder::storeStates(ValueRange values) {
 // Tokens
 //===----------------------------------------------------------------------------------------------------------------===//
 
-void ColumnBuilder::runToken(TokenPlace place, MutableArrayRef<Value> states, MutableArrayRef<Value> outputs) {
-  evaluator->l.b.restoreInsertionPoint(l->b.saveInsertionPoint());
-  evaluator->beginToken(place);
-  MutableArrayRef<Value> rest = states;
-  for (const Array &state : plan_.states) {
-    auto &[elements, values] = evaluator->owned[body.getArgument(1 + plan_.inputs.size() + state.position)];
-    elements = plan_.split.getOwned(state.sizes, state.dims);
-    values.assign(rest.begin(), rest.begin() + elements.size());
-    rest = rest.drop_front(elements.size());
-  }
+void ColumnBuilder::storeOutput(ThreadEvaluator &evaluator, const Array &output, Value &pointer) {
+  const Split &split = plan_.main().split;
+  const Thread &thread = threads.back();
   Operation *results = body.getBody().front().getTerminator();
-  SmallVector<Value> next;
-  for (const Array &state : plan_.states)
-    for (const Indices &at : plan_.split.getOwned(state.sizes, state.dims))
-      next.push_back(evaluator->get(results->getOperand(plan_.outputs.size() + state.position), at));
-  for (auto [output, pointer] : llvm::zip_equal(plan_.outputs, outputs)) {
-    SmallVector<Indices> owned = plan_.split.getOwned(output.sizes, output.dims);
-    SmallVector<Value> values;
-    for (Indices at : owned) {
-      at.insert(at.begin(), Index());
-      values.push_back(evaluator->get(results->getOperand(output.position), at));
-    }
-    l->b.restoreInsertionPoint(evaluator->l.b.saveInsertionPoint());
-    auto [inLanes, inParts] = howDealtOut(plan_.split, output);
-    l->ifThen(isWriter(*l, thread, inLanes, inParts, plan_.split.parts), [&, pointer = pointer, &output = output] {
+  SmallVector<Indices> owned = split.getOwned(output.sizes, output.dims);
+  SmallVector<Value> values;
+  for (Indices at : owned) {
+    at.insert(at.begin(), Index());
+    values.push_back(evaluator.get(results->getOperand(output.position), at));
+  }
+  auto [inLanes, inParts] = howDealtOut(split, output);
+  if (inLanes && !inParts && split.perLane > 1 && split.parts >= split.perLane && output.sizes.size() == 1) {
+    // The threads of a column have all its elements: each writes one.
+    Value mine = values.front();
+    for (int64_t k = 1; k < split.perLane; ++k)
+      mine = l->select(l->compare(CmpIPredicate::eq, thread.part, l->i32(k)), values[k], mine);
+    Value writes = arith::AndIOp::create(l->b, thread.isActive,
+                                         l->compare(CmpIPredicate::ult, thread.part, l->i32(split.perLane)));
+    l->ifThen(writes, [&] {
+      Value place = l->add(l->mul(thread.lane, split.perLane), thread.part);
+      storeElement(*l, mine, l->gep(pointer, l->mul(place, output.bytes())), output.element);
+    });
+  } else {
+    l->ifThen(isWriter(*l, thread, inLanes, inParts, split.parts), [&] {
       for (auto [at, value] : llvm::zip_equal(owned, values))
         storeElement(*l, value, elementPointer(*l, thread, pointer, output, at), output.element);
     });
-    Value stride = l->mul(kernel->stride(output.name, "T"), output.bytes());
-    pointer = l->gep(pointer, stride);
-    evaluator->l.b.restoreInsertionPoint(l->b.saveInsertionPoint());
   }
-  llvm::copy(next, states.begin());
+  pointer = l->gep(pointer, l->mul(kernel->stride(output.name, "T"), output.bytes()));
+}
+
+void ColumnBuilder::runToken(unsigned number, TokenPlace place, MutableArrayRef<Value> states,
+                             MutableArrayRef<Value> outputs) {
+  const Sweep &sweep = plan_.sweeps[number];
+  const Thread &thread = threads[number];
+  ThreadEvaluator &evaluator = *evaluators[number];
+  evaluator.l.b.restoreInsertionPoint(l->b.saveInsertionPoint());
+  evaluator.beginToken(place);
+  // The elements of this sweep's states among those of all.
+  SmallVector<MutableArrayRef<Value>> own;
+  MutableArrayRef<Value> rest = states;
+  for (const Array &state : plan_.states) {
+    size_t count = splitOf(state).getOwned(state.sizes, state.dims).size();
+    if (llvm::is_contained(sweep.states, state.position)) {
+      evaluator.owned[body.getArgument(1 + plan_.inputs.size() + state.position)].assign(rest.begin(),
+                                                                                         rest.begin() + count);
+      own.push_back(rest.take_front(count));
+    }
+    rest = rest.drop_front(count);
+  }
+  Operation *results = body.getBody().front().getTerminator();
+  SmallVector<SmallVector<Value>> next;
+  for (unsigned state : sweep.states) {
+    const Array &array = plan_.states[state];
+    next.emplace_back();
+    for (const Indices &at : sweep.split.getOwned(array.sizes, array.dims))
+      next.back().push_back(evaluator.get(results->getOperand(plan_.outputs.size() + state), at));
+  }
+  for (Value handed : sweep.handed) {
+    SmallVector<Indices> elements = *getHandedIndices(handed, sweep.split);
+    SmallVector<Value> values;
+    for (const Indices &at : elements)
+      values.push_back(evaluator.get(handed, at));
+    bool inLanes = plan_.handed[handed].elements > 1;
+    Value row = l->gep(evaluator.handedRow(), 4 * plan_.handed[handed].offset);
+    l->ifThen(isWriter(*l, thread, inLanes, /*inParts=*/false, sweep.split.parts), [&] {
+      Value first = inLanes ? l->gep(row, l->mul(thread.lane, 4 * sweep.split.perLane)) : row;
+      for (auto [k, value] : llvm::enumerate(values))
+        LLVM::StoreOp::create(l->b, value, l->gep(first, 4 * k), /*alignment=*/4);
+    });
+  }
+  if (number + 1 == plan_.sweeps.size())
+    for (auto [output, pointer] : llvm::zip_equal(plan_.outputs, outputs))
+      storeOutput(evaluator, output, pointer);
+  for (auto [elements, values] : llvm::zip_equal(own, next))
+    llvm::copy(values, elements.begin());
 }
 
 /// `count` tokens, a multiple of `unroll`. Returns the states.
-SmallVector<Value> ColumnBuilder::runTokens(TokenPlace place, Value count, int64_t unroll, ValueRange states,
-                                            ValueRange outputs) {
+SmallVector<Value> ColumnBuilder::runTokens(unsigned sweep, TokenPlace place, Value count, int64_t unroll,
+                                            ValueRange states, ValueRange outputs) {
   SmallVector<Value> carried(states);
   llvm::append_range(carried, outputs);
   auto loop = scf::ForOp::create(l->b, l->i32(0), count, l->i32(unroll), carried);
@@ -561,10 +640,32 @@ SmallVector<Value> ColumnBuilder::runTokens(TokenPlace place, Value count, int64
   SmallVector<Value> values(loop.getRegionIterArgs());
   place.first = loop.getInductionVar();
   for (place.next = 0; place.next < unroll; ++place.next)
-    runToken(place, MutableArrayRef(values).take_front(states.size()),
+    runToken(sweep, place, MutableArrayRef(values).take_front(states.size()),
              MutableArrayRef(values).drop_front(states.size()));
-  scf::YieldOp::create(l->b, values);
+  // An empty loop has its end already.
+  if (!values.empty())
+    scf::YieldOp::create(l->b, values);
   return SmallVector<Value>(loop.getResults().take_front(states.size()));
+}
+
+/// The `count` tokens of a stage.
+SmallVector<Value> ColumnBuilder::runSweep(unsigned sweep, TokenPlace place, Value count, ValueRange states,
+                                           ValueRange outputs) {
+  int64_t unroll = plan_.sweeps[sweep].unroll;
+  if (unroll == 1)
+    return runTokens(sweep, place, count, 1, states, outputs);
+  Value isFull = l->compare(CmpIPredicate::eq, count, l->i32(plan_.tokens));
+  auto branch = scf::IfOp::create(l->b, SmallVector<Type>(states.size(), l->b.getF32Type()), isFull, true);
+  OpBuilder::InsertionGuard guard(l->b);
+  l->b.setInsertionPointToStart(branch.thenBlock());
+  SmallVector<Value> results = runTokens(sweep, place, l->i32(plan_.tokens), unroll, states, outputs);
+  if (!states.empty())
+    scf::YieldOp::create(l->b, results);
+  l->b.setInsertionPointToStart(branch.elseBlock());
+  results = runTokens(sweep, place, count, 1, states, outputs);
+  if (!states.empty())
+    scf::YieldOp::create(l->b, results);
+  return SmallVector<Value>(branch.getResults());
 }
 
 /// The tokens of one stage. `carried`: the states, the stage to read, the stage to fill.
@@ -589,19 +690,14 @@ void ColumnBuilder::buildTile(Value tile, MutableArrayRef<Value> carried) {
     Value offset = l->mul(arith::MulIOp::create(l->b, first, kernel->stride(output.name, "T")), output.bytes());
     outputs.push_back(l->gep(kernel->base(*kernel->find(function, output.name, "output")), offset));
   }
-  TokenPlace place{stagePointer(reading), keeps ? keptPointer(tile) : Value(), {}, 0};
-  SmallVector<Value> results;
-  if (plan_.unroll == 1) {
-    results = runTokens(place, count, 1, states, outputs);
-  } else {
-    Value isFull = l->compare(CmpIPredicate::eq, count, l->i32(plan_.tokens));
-    auto branch = scf::IfOp::create(l->b, SmallVector<Type>(states.size(), l->b.getF32Type()), isFull, true);
-    OpBuilder::InsertionGuard guard(l->b);
-    l->b.setInsertionPointToStart(branch.thenBlock());
-    scf::YieldOp::create(l->b, runTokens(place, l->i32(plan_.tokens), plan_.unroll, states, outputs));
-    l->b.setInsertionPointToStart(branch.elseBlock());
-    scf::YieldOp::create(l->b, runTokens(place, count, 1, states, outputs));
-    results.assign(branch.getResults().begin(), branch.getResults().end());
+  Value handed = l->gep(shared, plan_.stages * plan_.stageBytes + 2 * plan_.keptBytes());
+  TokenPlace place{stagePointer(reading), keeps ? keptPointer(tile) : Value(), handed, {}, 0};
+  SmallVector<Value> results(states.begin(), states.end());
+  for (unsigned i = 0; i < plan_.sweeps.size(); ++i) {
+    if (i > 0)
+      NVVM::Barrier0Op::create(l->b);
+    bool isMain = i + 1 == plan_.sweeps.size();
+    results = runSweep(i, place, count, results, isMain ? ValueRange(outputs) : ValueRange());
   }
   llvm::copy(results, states.begin());
   reading = following;
@@ -613,12 +709,17 @@ void ColumnBuilder::buildTile(Value tile, MutableArrayRef<Value> carried) {
 //===----------------------------------------------------------------------------------------------------------------===//
 
 void ColumnBuilder::emit() {
-  findThread();
+  threadNumber = NVVM::ThreadIdXOp::create(l->b, l->b.getI32Type());
+  for (const Sweep &sweep : plan_.sweeps)
+    findThread(sweep, &sweep == &plan_.main());
   checkAlignment();
   SmallVector<Value> carried = loadStates();
   invariants = LLVM::UndefOp::create(l->b, l->b.getI32Type());
-  evaluator = std::make_unique<ThreadEvaluator>(l->b, plan_, dependences, plan_.split, *kernel, thread, invariants);
-  evaluator->user = function;
+  for (unsigned i = 0; i < plan_.sweeps.size(); ++i) {
+    evaluators.push_back(
+        std::make_unique<ThreadEvaluator>(l->b, plan_, dependences, i, *kernel, threads[i], invariants));
+    evaluators.back()->user = function;
+  }
 
   auto fill = scf::ForOp::create(l->b, l->i32(0), l->i32(plan_.stages - 1), l->i32(1));
   {
@@ -664,8 +765,9 @@ LogicalResult ColumnBuilder::build(gpu::GPUModuleOp module) {
   emit();
   LLVM::ReturnOp::create(l->b, ValueRange());
   common->erase();
-  if (!evaluator->reason.empty())
-    return emitError(evaluator->reasonLoc) << evaluator->reason;
+  for (auto &evaluator : evaluators)
+    if (!evaluator->reason.empty())
+      return emitError(evaluator->reasonLoc) << evaluator->reason;
 
   // A host finds the batch entries and heads from these, whatever the kernel asks.
   for (StringRef dim : {"B", "T", "H"})

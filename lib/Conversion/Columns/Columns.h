@@ -36,22 +36,29 @@ struct Split {
 
   /// The elements of an array that a thread owns, in order; empty if an axis cannot be dealt out.
   llvm::SmallVector<Indices> getOwned(llvm::ArrayRef<int64_t> sizes, mlir::ArrayAttr dims) const;
+  /// The place of an element among those; none if another thread owns it.
+  std::optional<int64_t> getPosition(llvm::ArrayRef<int64_t> sizes, mlir::ArrayAttr dims,
+                                     llvm::ArrayRef<Index> at) const;
   bool isLane(mlir::ArrayAttr dims, size_t i) const;
   bool isPart(mlir::ArrayAttr dims, size_t i) const;
 };
 
-/// What a value is made of.
-enum Dependence : unsigned { kNothing = 0, kTokens = 1, kStates = 2 };
+/// What a value is made of: nothing but parameters, tokens, and a bit for each state from `kState` on.
+enum Dependence : uint64_t { kNothing = 0, kTokens = 1, kState = 2 };
 
 /// Follows what only passes a value on: the arguments and results of scans. `at` (if any) follows.
 mlir::Value strip(mlir::Value value, Indices *at = nullptr);
 
 class Dependences {
 public:
-  unsigned get(mlir::Value value);
+  uint64_t get(mlir::Value value);
+  /// Without the bit of tokens.
+  uint64_t getStates(mlir::Value value) { return get(value) & ~uint64_t(kTokens); }
+  /// The bit of a state, by its place among the states.
+  static uint64_t bitOf(unsigned state) { return uint64_t(kState) << std::min(state, 62u); }
 
 private:
-  llvm::DenseMap<mlir::Value, unsigned> known;
+  llvm::DenseMap<mlir::Value, uint64_t> known;
 };
 
 /// Elements of the values of one token.
@@ -70,8 +77,8 @@ public:
   /// Why an element cannot be had, and where.
   std::string reason;
   mlir::Location reasonLoc = l.b.getLoc();
-  /// Scalar operations so far, without those that do not depend on the token.
-  int64_t operations = 0;
+  /// Scalar operations so far, and functions among them, without those that do not depend on the token.
+  int64_t operations = 0, functions = 0;
 
 protected:
   /// Elements of the body's arguments.

@@ -66,6 +66,26 @@ SmallVector<Indices> Split::getOwned(ArrayRef<int64_t> sizes, ArrayAttr dims) co
   return owned;
 }
 
+std::optional<int64_t> Split::getPosition(ArrayRef<int64_t> sizes, ArrayAttr dims, ArrayRef<Index> at) const {
+  int64_t position = 0;
+  for (auto [i, size, index] : llvm::enumerate(sizes, at)) {
+    int64_t lane = 0, part = 0, count = size, own = index.offset;
+    if (isLane(dims, i)) {
+      lane = count = perLane;
+    } else if (isPart(dims, i)) {
+      part = 4;
+      count = size / parts;
+      if (index.offset % (4 * parts) >= 4)
+        return std::nullopt;
+      own = index.offset / (4 * parts) * 4 + index.offset % 4;
+    }
+    if (index.lane != lane || index.part != part || index.dynamic || own < 0 || own >= count)
+      return std::nullopt;
+    position = position * count + own;
+  }
+  return position;
+}
+
 //===----------------------------------------------------------------------------------------------------------------===//
 // Values that are others
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -93,16 +113,24 @@ Value rondo::columns::strip(Value value, Indices *at) {
   }
 }
 
-unsigned Dependences::get(Value value) {
+uint64_t Dependences::get(Value value) {
   value = strip(value);
   auto found = known.find(value);
   if (found != known.end())
     return found->second;
-  unsigned result = kNothing;
+  uint64_t result = kNothing;
   if (auto argument = dyn_cast<BlockArgument>(value)) {
-    if (auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp()))
-      if (auto role = function.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role"))
-        result = role.getValue() == "token" ? kTokens : role.getValue() == "state" ? kStates : kNothing;
+    if (auto function = dyn_cast<func::FuncOp>(argument.getOwner()->getParentOp())) {
+      unsigned number = argument.getArgNumber(), before = 0;
+      auto isState = [&](unsigned i) {
+        auto role = function.getArgAttrOfType<StringAttr>(i, "rondo.role");
+        return role && role.getValue() == "state";
+      };
+      for (unsigned i = 0; i < number; ++i)
+        before += isState(i);
+      auto role = function.getArgAttrOfType<StringAttr>(number, "rondo.role");
+      result = isState(number) ? bitOf(before) : role && role.getValue() == "token" ? kTokens : kNothing;
+    }
   } else {
     // What an operation writes over counts where it is read.
     Operation *op = value.getDefiningOp();
@@ -149,12 +177,14 @@ Value Evaluator::get(Value tensor, Indices at) {
   OpBuilder::InsertionGuard guard(l.b);
   if (same)
     l.b.setInsertionPoint(invariantsEnd);
-  int64_t before = operations, refused = refusals;
+  int64_t before = operations, calls = functions, refused = refusals;
   Value value = getKept(tensor, at);
   if (!value)
     value = compute(tensor, at);
-  if (isFree)
+  if (isFree) {
     operations = before;
+    functions = calls;
+  }
   // What was refused may be asked for in another way.
   if (refusals == refused)
     memo[key] = value;
@@ -196,10 +226,10 @@ Value Evaluator::readScalar(Value value) {
 
 Value Evaluator::compute(Value tensor, const Indices &at) {
   if (auto argument = dyn_cast<BlockArgument>(tensor)) {
-    unsigned made = dependences.get(tensor);
-    return made == kStates   ? getState(argument, at)
+    uint64_t made = dependences.get(tensor);
+    return made == kNothing  ? getParameter(argument, at)
            : made == kTokens ? getToken(argument, at)
-                             : getParameter(argument, at);
+                             : getState(argument, at);
   }
   Operation *op = tensor.getDefiningOp();
   if (isa<tensor::EmptyOp>(op))
@@ -320,6 +350,7 @@ Value Evaluator::payload(linalg::LinalgOp op, const Indices &loops, Value yielde
       if (isa<math::ExpOp>(def)) {
         result = exp(mapping.lookup(def->getOperand(0)));
         operations += 2;
+        ++functions;
       } else {
         result = l.b.clone(*def, mapping)->getResult(cast<OpResult>(value).getResultNumber());
         // A function is a polynomial.
@@ -357,10 +388,12 @@ Value Evaluator::computeStructured(linalg::LinalgOp op, unsigned result, const I
   if (reductions.empty())
     return payload(op, loops, op.getBlock()->getTerminator()->getOperand(result), Value());
 
-  // In parts where the elements are dealt out so; else each thread takes all.
+  // In parts where the elements are dealt out so; else each thread takes all. (A sum that all columns share and that no
+  // state enters is not taken here.)
+  bool inColumn = llvm::any_of(at, [](const Index &index) { return index.lane != 0; });
   if (split.parts > 1 && reductions.size() == 1 &&
       op.getStaticLoopRanges()[reductions.front()] % (4 * split.parts) == 0 &&
-      dependences.get(op->getResult(result)) & kStates) {
+      (inColumn || dependences.getStates(op->getResult(result)))) {
     std::string before = reason;
     int64_t refused = refusals;
     Value value = reduce(op, result, loops, reductions, at, /*inParts=*/true);

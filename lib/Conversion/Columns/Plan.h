@@ -40,28 +40,61 @@ struct Kept {
   int64_t level = 0;
 };
 
-struct Plan {
+/// A value of a token without columns of its own that states enter: one sweep leaves it for the later ones, in shared
+/// memory.
+struct Handed {
+  int64_t elements = 0;
+  /// f32 from the beginning of a token's row.
+  int64_t offset = 0;
+  /// The sweep that makes it.
+  unsigned sweep = 0;
+};
+
+/// One way through the tokens of a stage: which threads have which columns, of which states.
+struct Sweep {
   Split split;
+  int64_t lanesPerBlock = 0;
+  /// Tokens that are written out one after the other.
+  int64_t unroll = 1;
+  /// By position.
+  llvm::SmallVector<unsigned> states;
+  llvm::SmallVector<mlir::Value> handed;
+  /// Scalar operations a token and thread, and what a block takes for a token, in cycles of a multiprocessor (a guess).
+  int64_t operations = 0, cycles = 0;
+  /// Elements of states and of parameters that one thread holds.
+  int64_t owned = 0, parameters = 0;
+
+  int64_t threads() const { return llvm::alignTo(lanesPerBlock * split.parts, 32); }
+};
+
+struct Plan {
+  /// In order; the last one has the outputs.
+  llvm::SmallVector<Sweep, 2> sweeps;
+  llvm::MapVector<mlir::Value, Handed> handed;
   llvm::SmallVector<Array> inputs, outputs, states;
   llvm::MapVector<mlir::Value, Kept> kept;
   /// By argument number.
   llvm::MapVector<unsigned, Staged> staged;
-  /// f32 of a token's row of kept values, and levels of these.
-  int64_t keptRow = 0, levels = 0;
+  /// f32 of a token's row of kept values, levels of these, and f32 of a row of handed values.
+  int64_t keptRow = 0, levels = 0, handedRow = 0;
   int64_t stageBytes = 0;
-  /// Scalar operations a token and thread.
-  int64_t operations = 0;
 
-  int64_t blocks = 1, lanesPerBlock = 0, threads = 0;
-  /// Tokens of a stage, stages, tokens that are written out one after the other.
-  int64_t tokens = 16, stages = 3, unroll = 1;
+  int64_t blocks = 1, threads = 0;
+  /// Tokens of a stage, and stages.
+  int64_t tokens = 16, stages = 3;
 
   int64_t keptBytes() const { return 4 * keptRow * tokens; }
-  int64_t sharedBytes() const { return stages * stageBytes + 2 * keptBytes(); }
-  /// Elements of states that one thread holds.
-  int64_t ownedCount() const;
+  int64_t handedBytes() const { return 4 * handedRow * tokens; }
+  int64_t sharedBytes() const { return stages * stageBytes + 2 * keptBytes() + handedBytes(); }
+  Sweep &main() { return sweeps.back(); }
+  /// The sweep that has a state.
+  unsigned sweepOf(unsigned state) const;
   const Array &arrayOf(mlir::BlockArgument argument) const;
 };
+
+/// The elements that a thread makes of a value that a sweep leaves: those of its columns, or the one there is. Nothing
+/// if its size is another.
+std::optional<llvm::SmallVector<Indices>> getHandedIndices(mlir::Value value, const Split &split);
 
 /// Whether a value is made by a sum, maximum ... over an axis.
 bool isReduced(mlir::Value value);
