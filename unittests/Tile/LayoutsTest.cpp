@@ -247,8 +247,9 @@ TEST(LayoutsTest, DescriptorsFindTheElements) {
               int64_t summed = 16 * step + k;
               int64_t expected = transposed ? layouts::elementOffset(summed, along, rows)
                                             : layouts::elementOffset(along, summed, rows);
-              EXPECT_EQ(canonicalOffset(layouts::descriptor(rows, transposed),
-                                        layouts::stepOffset(rows, transposed, step), along, k, transposed),
+              EXPECT_EQ(canonicalOffset(layouts::descriptor(layouts::blockBytes(rows), transposed),
+                                        layouts::stepOffset(layouts::blockBytes(rows), transposed, step), along, k,
+                                        transposed),
                         expected);
             }
       }

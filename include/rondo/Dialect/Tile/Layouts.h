@@ -118,16 +118,16 @@ auto octetOffset(Thread &t, int64_t row) {
 // Operands of products
 //===----------------------------------------------------------------------------------------------------------------===//
 
-/// The descriptor of a swizzled tile as an operand of wgmma, without its address (in sixteens of bytes). Both kinds go
-/// from eight rows to the next by a slab. Rows along the summed dimension (transposed): 64 columns are one after the
-/// other, and then comes the next block.
-inline constexpr uint64_t descriptor(int64_t rows, bool transposed) {
-  uint64_t leading = transposed ? blockBytes(rows) / 16 : 1, stride = kSlabBytes / 16, swizzle128 = 1;
+/// The descriptor of a swizzled tile as an operand of wgmma, without its address (in sixteens of bytes); blocks of
+/// columns are `blockBytes` apart. Both kinds go from eight rows to the next by a slab. Rows along the summed dimension
+/// (transposed): 64 columns are one after the other, and then comes the next block.
+inline constexpr uint64_t descriptor(int64_t blockBytes, bool transposed) {
+  uint64_t leading = transposed ? blockBytes / 16 : 1, stride = kSlabBytes / 16, swizzle128 = 1;
   return leading << 16 | stride << 32 | swizzle128 << 62;
 }
 /// Bytes from the tile's beginning to step k, 16 along the summed dimension.
-inline constexpr int64_t stepOffset(int64_t rows, bool transposed, int64_t k) {
-  return transposed ? k * 16 * kRowBytes : k / 4 * blockBytes(rows) + k % 4 * 32;
+inline constexpr int64_t stepOffset(int64_t blockBytes, bool transposed, int64_t k) {
+  return transposed ? k * 16 * kRowBytes : k / 4 * blockBytes + k % 4 * 32;
 }
 
 /// For the right operand of mma.sync, two matrices along the summed dimension for each eight columns of the result:
