@@ -92,3 +92,46 @@ tile.kernel @math attributes {arrays = [
     tile.store_tokens %e to "r"[%zero] : tensor<64xf32, #tile.lanes>
   }
 }
+
+// -----
+
+tile.kernel @terms attributes {arrays = [], chunk = 64 : i64} {
+  %x = tile.alloc : !tile.shared<64x128xbf16>
+  %v = tile.alloc : !tile.shared<64xf32>
+  tile.role "two" warps 2 {
+    // expected-error @below {{multiplies MxK (or KxM, transposed) with K to M}}
+    %r = tile.dot %x, %v : !tile.shared<64x128xbf16>, !tile.shared<64xf32> -> tensor<64xf32, #tile.rows<warps = 2>>
+  }
+}
+
+// -----
+
+tile.kernel @warps attributes {arrays = [], chunk = 64 : i64} {
+  %x = tile.alloc : !tile.shared<128x64xbf16>
+  %v = tile.alloc : !tile.shared<64xf32>
+  tile.role "eight" warps 8 {
+    // expected-error @below {{is for roles of 1, 2 or 4 warps, this one has 8}}
+    %r = tile.dot %x, %v : !tile.shared<128x64xbf16>, !tile.shared<64xf32> -> tensor<128xf32, #tile.rows<warps = 8>>
+  }
+}
+
+// -----
+
+tile.kernel @warpgroups attributes {arrays = [], chunk = 64 : i64} {
+  %x = tile.alloc : !tile.shared<64x64xbf16>
+  tile.role "one" warps 1 {
+    %a = arith.constant dense<1.0> : tensor<16x64xbf16, #tile.fragment<warps = 1>>
+    // expected-error @below {{needs a role of whole warpgroups, this one has 1 warps}}
+    %r = tile.mma %a, %x : tensor<16x64xbf16, #tile.fragment<warps = 1>>, !tile.shared<64x64xbf16> -> tensor<16x64xf32, #tile.fragment<warps = 1>>
+  }
+}
+
+// -----
+
+tile.kernel @vector attributes {arrays = [
+    {name = "n", role = "state", type = f32, sizes = array<i64: 64>, dims = ["K"]}], chunk = 64 : i64} {
+  tile.role "four" warps 4 {
+    // expected-error @below {{holds a state of 1 sizes as an f32 fragment (a vector in rows layout, a scalar as f32), not as 'tensor<64x64xf32, #tile.fragment<warps = 4>>'}}
+    %n = tile.load_state "n" init 0.0 : tensor<64x64xf32, #tile.fragment<warps = 4>>
+  }
+}

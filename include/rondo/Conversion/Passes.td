@@ -323,7 +323,7 @@ def RondoLowerTiles : Pass<"rondo-lower-tiles", "::mlir::ModuleOp"> {
       `setmaxnreg`. Each copy of a role has a hardware barrier of its own.
     * Products of four warps are wgmma and run beside the program. A wait stands before the first other use of a result, and before
       `tile.release`, `tile.sync`, and the beginning and end of loops and branches; a product that accumulates onto one in flight does not wait.
-      Products of fewer warps are mma.sync.
+      Products with a vector are multiply-adds on CUDA cores, any number of warps.
     * Parameters of the kernel (pointers, strides, heads, sizes, tensor maps) are made as operations need them; `rondo.launch` lists them.
       Kernels of one program have the same `rondo.arrays`; an array of role `temporary` is written by one (`tile.write_back`) and read by later ones (`tile.fetch`), and is the
       run time's.
@@ -531,7 +531,7 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
           X^T = S^T k^T     U^T = R^T A^T     O^T += U^T P^T     S^T += U^T k
 
       has a fragment on the left (the rounded result of the one before: no data moves) and on the right a tile;
-    * *vectors*: vector states, the same in 16 rows of which the first counts;
+    * *vectors*: vector states, in f32 on CUDA cores: two warps beside those for TMA and gates;
     * *octets*: with a decay d[t, r] for each channel, everything of shape [C, K] that depends on no state. The state's products are
 
           S^T (q * prefix)^T     V^T P^T     S^T <- S^T diag(total) + V^T (k * suffix)
@@ -541,12 +541,14 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
 
     Values are made where they are asked for, from the results backwards; what crosses roles goes through rings in shared memory with a
     channel each. `chunk.solve` becomes a product with the inverse, which the *products* role makes. Columns of the free axis are split over warpgroups, and over thread blocks
-    when there are many. Rows after the last token read 0; where that does not give the value that `chunk.keep_rows` asks for, the last chunk is masked.
+    when there are many. Rows after the last token read 0; where that does not give the value that `chunk.keep_rows` asks for, the last chunk is masked. Columns
+    beyond the last of a tile that is a function of token arrays are 0 too, whatever the function of 0. Scalars of the tokens are read from device memory a chunk ahead.
 
     A body that has a value of another kind (no matrix state, several, decays by channel along the free axis, matrices a token, sizes above 256, f32 arrays) is left as it is with a remark, or is an error
     with `required`: the CUDA-core path takes it.
 
     Numerics: narrows operands of products to the arrays' 16-bit type, once each, accumulates in f32; states, decays and vectors are f32. Reassociates.
+    `expm1(x) + 1` is `exp(x)`.
   }];
   let options = [
     Option<"dtype", "dtype", "std::string", "\"bf16\"", "element type of token arguments and outputs: bf16 or f16">,

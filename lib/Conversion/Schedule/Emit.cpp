@@ -21,6 +21,10 @@ RankedTensorType Scheduler::fragmentType(ArrayRef<int64_t> shape, Type type, Rol
   return RankedTensorType::get(shape, type, tile::FragmentAttr::get(b.getContext(), role.warps));
 }
 
+RankedTensorType Scheduler::rowsType(int64_t size, Role &role) {
+  return RankedTensorType::get({size}, b.getF32Type(), tile::RowsAttr::get(b.getContext(), role.warps));
+}
+
 //===----------------------------------------------------------------------------------------------------------------===//
 // Where values live
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -159,6 +163,9 @@ Value Scheduler::cloneBody(Block &block, Value yielded, ArrayRef<Value> argument
 //===----------------------------------------------------------------------------------------------------------------===//
 
 Value Scheduler::matrix(Value value, Role &role) {
+  if (role.kind == RoleKind::Vector)
+    return shapeOf(value).size() == 1 ? vector(value, role, /*alongRows=*/true)
+                                      : refuse(value.getLoc(), "a matrix made of a vector state");
   if (Value known = role.matrices.lookup(value))
     return known;
   Value made = makeMatrix(value, role);
@@ -168,27 +175,10 @@ Value Scheduler::matrix(Value value, Role &role) {
   return made;
 }
 
-/// The type of a value as a fragment of the role: rows along the free axis (or, in the role of vector states, row 0).
+/// The shape of a value as a fragment of the role: rows along the free axis.
 SmallVector<int64_t> Scheduler::fragmentShape(Value value, unsigned rowAxis, Role &role) {
-  ArrayRef<int64_t> shape = shapeOf(value);
-  if (role.kind == RoleKind::Vector)
-    return {16, alignUp(shape[0], 64)};
   bool isTime = role.kind == RoleKind::State && analysis.timedAxes(value) >> (1 - rowAxis) & 1;
-  return {64, isTime ? chunk : alignUp(shape[1 - rowAxis], 64)};
-}
-
-/// A columns vector as row 0 of 16 rows, the others 0.
-Value Scheduler::firstRow(Value along, Role &role) {
-  ImplicitLocOpBuilder &at = role.b;
-  int64_t size = cast<RankedTensorType>(along.getType()).getDimSize(0);
-  auto type = fragmentType({16, size}, at.getF32Type(), role);
-  auto index = cast<RankedTensorType>(type.clone(at.getI32Type()));
-  Value all = tile::BroadcastOp::create(at, type, along);
-  Value row = tile::IotaOp::create(at, index, at.getI64IntegerAttr(0));
-  Value zero = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(index), at.getI32IntegerAttr(0)));
-  Value first = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, row, zero);
-  Value none = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
-  return arith::SelectOp::create(at, first, all, none);
+  return {64, isTime ? chunk : role.isInBlocks() ? 64 : alignUp(shapeOf(value)[1 - rowAxis], 64)};
 }
 
 /// A matrix [C, C] with zeros between tokens of different chunks of an iteration.
@@ -212,10 +202,6 @@ Value Scheduler::sameChunk(Value value, Role &role) {
 
 Value Scheduler::makeMatrix(Value value, Role &role) {
   ImplicitLocOpBuilder &at = role.b;
-  if (role.kind == RoleKind::Vector && shapeOf(value).size() == 1 && !analysis.dependsOnArrays(value)) {
-    Value along = vector(value, role, /*alongRows=*/false);
-    return along ? firstRow(along, role) : Value();
-  }
   if (analysis.isToken(value)) {
     Value narrow = operand(value, role);
     if (!narrow)
@@ -317,7 +303,6 @@ Value Scheduler::keepRows(Value kept, double fill, Role &role, int64_t timeAxis)
 
 Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
   Value value = op.getResult(0);
-  int64_t rank = shapeOf(value).size();
   if (op.getNumParallelLoops() != op.getNumLoops() || op.getNumResults() != 1 ||
       !op.getMatchingIndexingMap(op.getDpsInitOperand(0)).isIdentity())
     return refuse(op.getLoc(), "a reduction");
@@ -331,8 +316,6 @@ Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
     Value made;
     if (map.getNumResults() == 0) {
       made = scalar(operand, role);
-    } else if (rank == 1) {
-      made = matrix(operand, role);
     } else if (map.isIdentity()) {
       made = matrix(operand, role);
     } else if (map.getNumResults() == 1 && isa<AffineDimExpr>(map.getResult(0))) {
@@ -367,7 +350,7 @@ Value Scheduler::operand(Value value, Role &role) {
     Value buffer = openSlot(role, *shared);
     if (transposed)
       buffer = ownTokens(role, ownColumns(role, buffer), /*isSquare=*/false);
-    if (role.kind == RoleKind::Octets)
+    if (role.isInBlocks())
       buffer = ownBlock(role, buffer);
     ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
     auto type = fragmentType(transposed ? ArrayRef<int64_t>({shape[1], shape[0]}) : shape, element, role);
@@ -393,53 +376,32 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   auto position = [](AffineExpr expr) { return cast<AffineDimExpr>(expr).getPosition(); };
   unsigned row = rowAxis(value, role);
   // The side that runs along the rows of the result, in registers; the other is a tile.
-  unsigned side = 0;
-  std::optional<unsigned> rowLoop;
-  if (role.kind == RoleKind::Vector) {
-    if (maps[2].getNumResults() != 1)
-      return refuse(op.getLoc(), "a matrix of a vector state");
-    side = maps[0].getNumResults() == 1 ? 0 : 1;
-    if (maps[side].getNumResults() != 1 || maps[1 - side].getNumResults() != 2)
-      return refuse(op.getLoc(), "a product of vectors");
-  } else {
-    if (maps[2].getNumResults() != 2 || maps[0].getNumResults() != 2 || maps[1].getNumResults() != 2)
-      return refuse(op.getLoc(), "a product with a vector");
-    rowLoop = position(maps[2].getResult(row));
-    auto has = [&](unsigned which) {
-      return llvm::any_of(maps[which].getResults(), [&](AffineExpr expr) { return position(expr) == *rowLoop; });
-    };
-    if (has(0) == has(1))
-      return refuse(op.getLoc(), "a product without a sum");
-    side = has(0) ? 0 : 1;
-  }
+  if (maps[2].getNumResults() != 2 || maps[0].getNumResults() != 2 || maps[1].getNumResults() != 2)
+    return refuse(op.getLoc(), "a product with a vector");
+  unsigned rowLoop = position(maps[2].getResult(row));
+  auto has = [&](unsigned which) {
+    return llvm::any_of(maps[which].getResults(), [&](AffineExpr expr) { return position(expr) == rowLoop; });
+  };
+  if (has(0) == has(1))
+    return refuse(op.getLoc(), "a product without a sum");
+  unsigned side = has(0) ? 0 : 1;
   Value leftValue = op.getInputs()[side], rightValue = op.getInputs()[1 - side];
   AffineMap leftMap = maps[side], rightMap = maps[1 - side];
   // The summed loop is the one of the right operand that is not in the result.
-  unsigned column = position(maps[2].getResult(role.kind == RoleKind::Vector ? 0 : 1 - row));
+  unsigned column = position(maps[2].getResult(1 - row));
   bool transposed = position(rightMap.getResult(1)) == column;
   if (!transposed && position(rightMap.getResult(0)) != column)
     return refuse(op.getLoc(), "a product without a sum");
-  if (role.kind == RoleKind::Vector && analysis.timedAxes(rightValue) == 3 && !analysis.dependsOnArrays(leftValue) &&
-      !analysis.dependsOnArrays(rightValue)) {
-    // Sums of rows, in f32 where the matrix is made.
-    Value buffer = transposed ? Value() : rowSums(value, leftValue, rightValue, role);
-    if (!buffer)
-      return refuse(op.getLoc(), "a sum over the rows of a matrix");
-    auto along = RankedTensorType::get({chunk}, at.getF32Type(), tile::ColumnsAttr::get(at.getContext(), role.warps));
-    Value sums = firstRow(tile::LoadOp::create(at, along, buffer, UnitAttr()), role);
-    Value before = isZero(op.getOutputs()[0]) ? Value() : matrix(op.getOutputs()[0], role);
-    return before ? arith::AddFOp::create(at, before, sums).getResult() : sums;
-  }
   Value left;
   if (role.kind == RoleKind::Products) {
-    if (position(leftMap.getResult(0)) != *rowLoop)
+    if (position(leftMap.getResult(0)) != rowLoop)
       return refuse(op.getLoc(), "a transposed left operand");
     if (analysis.timedAxes(leftValue) == 3)
       left = operand(leftValue, role);
     else
       left = tile(leftValue, role);
   } else {
-    if (role.kind == RoleKind::State && position(leftMap.getResult(rowAxis(leftValue, role))) != *rowLoop)
+    if (position(leftMap.getResult(rowAxis(leftValue, role))) != rowLoop)
       return refuse(op.getLoc(), "an operand whose free axis is summed over");
     left = operand(leftValue, role);
   }
@@ -462,14 +424,41 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
     return refuse(op.getLoc(), "operands of different sizes");
   auto type = fragmentType(shape, at.getF32Type(), role);
   UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
-  Value high = tile::MmaOp::create(at, type, left, right, accumulator, flip);
-  if (role.kind != RoleKind::Vector || !analysis.dependsOnArrays(leftValue))
-    return high;
-  // Normalizers divide: a vector state is read in two 16-bit parts.
-  Value wide = matrix(leftValue, role);
-  Value rest = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), left));
-  Value low = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), rest);
-  return tile::MmaOp::create(at, type, low, right, high, flip);
+  return tile::MmaOp::create(at, type, left, right, accumulator, flip);
+}
+
+Value Scheduler::makeDot(linalg::ContractOp op, Role &role) {
+  SmallVector<AffineMap> maps = op.getIndexingMapsArray();
+  Value value = op.getResult(0);
+  ImplicitLocOpBuilder &at = role.b;
+  auto rank = [&](unsigned which) { return maps[which].getNumResults(); };
+  if (rank(0) + rank(1) != 3 || rank(2) != 1)
+    return refuse(op.getLoc(), "a product with a vector state that is not a matrix times a vector");
+  unsigned side = rank(0) == 2 ? 0 : 1;
+  Value matrixValue = op.getInputs()[side], factors = op.getInputs()[1 - side];
+  bool transposed = maps[side].getResult(1) == maps[2].getResult(0);
+  Value before;
+  if (!isZero(op.getOutputs()[0])) {
+    before = vector(op.getOutputs()[0], role, /*alongRows=*/true);
+    if (!before)
+      return {};
+  }
+  if (analysis.timedAxes(matrixValue) == 3 && !analysis.dependsOnArrays(matrixValue) &&
+      !analysis.dependsOnArrays(factors)) {
+    // Sums of rows, in f32 where the matrix is made.
+    Value buffer = transposed ? Value() : rowSums(value, factors, matrixValue, role);
+    if (!buffer)
+      return refuse(op.getLoc(), "a sum over the rows of a matrix");
+    Value sums = tile::LoadOp::create(at, rowsType(chunk, role), buffer, UnitAttr());
+    return before ? arith::AddFOp::create(at, before, sums).getResult() : sums;
+  }
+  Value right = ownVector(factors, role);
+  Value left = right ? tile(matrixValue, role) : Value();
+  if (!left)
+    return {};
+  ArrayRef<int64_t> shape = cast<tile::SharedType>(left.getType()).getShape();
+  auto type = rowsType(shape[transposed ? 1 : 0], role);
+  return tile::DotOp::create(at, type, left, right, before, transposed ? at.getUnitAttr() : UnitAttr());
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -488,12 +477,14 @@ Value Scheduler::vector(Value value, Role &role, bool alongRows) {
 
 Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   ImplicitLocOpBuilder &at = role.b;
+  // Along the rows of fragments, or a vector of its own.
   bool isOctetRows = role.kind == RoleKind::Octets;
   bool isTime = analysis.timedAxes(value) & 1, isStep = steps > 1 && role.kind == RoleKind::State;
-  int64_t size = isOctetRows        ? tokens
-                 : alongRows        ? 16 * role.warps
-                 : isStep && isTime ? chunk
-                                    : alignUp(shapeOf(value)[0], 64);
+  int64_t size = isOctetRows                                  ? tokens
+                 : alongRows && role.kind != RoleKind::Vector ? 16 * role.warps
+                 : role.isInBlocks() && !alongRows            ? 64
+                 : isStep && isTime                           ? chunk
+                                                              : alignUp(shapeOf(value)[0], 64);
   Attribute layout = isOctetRows ? Attribute(tile::OctetRowsAttr::get(at.getContext()))
                      : alongRows ? Attribute(tile::RowsAttr::get(at.getContext(), role.warps))
                                  : tile::ColumnsAttr::get(at.getContext(), role.warps);
@@ -514,9 +505,10 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   };
   if (analysis.isParameter(value)) {
     Value offset;
-    if (alongRows && role.kind == RoleKind::State) {
+    if (alongRows && role.kind == RoleKind::State)
       offset = firstFree(at);
-    }
+    if (!alongRows && role.isInBlocks())
+      offset = arith::MulIOp::create(at, role.part, arith::ConstantIndexOp::create(at, 64));
     return tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(value)), offset);
   }
   FloatAttr number;
@@ -529,16 +521,29 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
     return buffer ? load(buffer) : Value();
   }
   if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
-    SmallVector<Value> arguments;
-    for (auto [operand, map] : llvm::zip(generic.getDpsInputs(), generic.getIndexingMapsArray())) {
+    if (generic.getNumParallelLoops() != generic.getNumLoops() || generic.getNumResults() != 1)
+      return refuse(generic.getLoc(), "a reduction");
+    SmallVector<Value> operands(generic.getDpsInputs()), arguments;
+    if (!generic.getBody()->getArguments().back().use_empty())
+      operands.push_back(generic.getDpsInits()[0]);
+    for (auto [operand, map] : llvm::zip(operands, generic.getIndexingMapsArray())) {
       Value made = map.getNumResults() == 0 ? scalar(operand, role) : vector(operand, role, alongRows);
       if (!made)
         return {};
       arguments.push_back(made);
     }
-    arguments.push_back(Value());
+    arguments.resize(generic.getBody()->getNumArguments());
     auto yield = cast<linalg::YieldOp>(generic.getBody()->getTerminator());
     return cloneBody(*generic.getBody(), yield.getOperand(0), arguments, type, role, 0);
+  }
+  if (role.kind == RoleKind::Vector && roleOf(value) == &role) {
+    if (auto contract = value.getDefiningOp<linalg::ContractOp>())
+      return makeDot(contract, role);
+    if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>()) {
+      Value kept = vector(keep.getOperand(), role, alongRows);
+      return kept ? keepRows(kept, keep.getFill().convertToDouble(), role, 0) : Value();
+    }
+    return refuse(value.getLoc(), "an operation on a vector state that has no tile form");
   }
   Value buffer = rowsBuffer(value, role);
   return buffer ? tile::LoadOp::create(at, type, buffer, UnitAttr()).getResult() : Value();

@@ -131,7 +131,7 @@ Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t c
       type = fragmentType({64, alignUp(shape[1 - role.freeAxis], 64)}, at.getF32Type(), role);
       offset = firstFree(at);
     } else if (shape.size() == 1) {
-      type = fragmentType({16, alignUp(shape[0], 64)}, at.getF32Type(), role);
+      type = rowsType(alignUp(shape[0], 64), role);
     }
     auto load = tile::LoadStateOp::create(at, type, at.getStringAttr(analysis.getName(state)), start, offset,
                                           shape.size() == 2 && role.freeAxis == 0 ? at.getUnitAttr() : UnitAttr());
@@ -153,7 +153,7 @@ Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t c
     if (isa<FloatType>(value.getType()))
       scalarStates[number] = value;
     else
-      role.matrices[states[number]] = value;
+      (kind == RoleKind::Vector ? role.rows : role.matrices)[states[number]] = value;
   }
   return role;
 }
@@ -274,8 +274,9 @@ LogicalResult Scheduler::createRoles() {
     return failure();
   load = &addRole("load", RoleKind::Load, 1, 1);
   gates = &addRole("gates", RoleKind::Gates, 1, 1, scalarNumbers);
+  // With the warps for TMA and gates a whole warpgroup, so that the others' registers stay as they are.
   if (!vectorStates.empty())
-    addRole("vectors", RoleKind::Vector, 1, 1, vectorStates);
+    addRole("vectors", RoleKind::Vector, 2, 1, vectorStates);
   if (!octets)
     inputChannel = &addChannel(*load, budget.inputSlots);
   gatesChannel = &addChannel(*gates, budget.gateSlots);
@@ -455,8 +456,10 @@ LogicalResult Scheduler::finish() {
     auto yieldStates = [&] {
       SmallVector<Value> yielded;
       for (int64_t number : role->states) {
-        bool isScalar = shapeOf(states[number]).empty();
-        yielded.push_back(isScalar ? laneValues.lookup(finals[number]) : role->matrices.lookup(finals[number]));
+        auto &made = shapeOf(states[number]).empty()  ? laneValues
+                     : role->kind == RoleKind::Vector ? role->rows
+                                                      : role->matrices;
+        yielded.push_back(made.lookup(finals[number]));
       }
       scf::YieldOp::create(role->b, yielded);
     };
@@ -525,24 +528,29 @@ FailureOr<tile::KernelOp> Scheduler::build() {
   for (auto [position, value] : llvm::enumerate(outputs))
     if (failed(emitOutputProduct(value, outputNames[position])))
       return fail();
-  for (auto [number, value] : llvm::enumerate(finals)) {
-    ArrayRef<int64_t> shape = shapeOf(states[number]);
-    if (shape.empty()) {
-      if (!lanes(value))
-        return fail();
-      continue;
+  auto emitFinals = [&](bool vectors) {
+    for (auto [number, value] : llvm::enumerate(finals)) {
+      if (shapeOf(states[number]).empty()) {
+        if (!lanes(value))
+          return failure();
+        continue;
+      }
+      Role *role = nullptr;
+      for (auto &candidate : roles)
+        if (llvm::is_contained(candidate->states, static_cast<int64_t>(number)))
+          role = candidate.get();
+      if ((role->kind == RoleKind::Vector) == vectors && !matrix(value, *role))
+        return failure();
     }
-    Role *role = nullptr;
-    for (auto &candidate : roles)
-      if (llvm::is_contained(candidate->states, static_cast<int64_t>(number)))
-        role = candidate.get();
-    if (!matrix(value, *role))
-      return fail();
-  }
+    return success();
+  };
+  if (failed(emitFinals(/*vectors=*/false)))
+    return fail();
   for (auto [position, value] : llvm::enumerate(outputs))
     if (failed(emitOutput(value, outputNames[position])))
       return fail();
-  if (failed(emitOctets()))
+  // The state's role waits for what it reads of vector states, not for their updates.
+  if (failed(emitFinals(/*vectors=*/true)) || failed(emitOctets()))
     return fail();
   if (failed(finish()))
     return fail();

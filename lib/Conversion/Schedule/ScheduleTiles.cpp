@@ -65,8 +65,11 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
       if (isHalved && !halved)
         continue;
       schedule::Scheduler scheduler(isHalved ? halved : body, parseElement(&getContext(), dtype), elements, budget);
-      if (succeeded(scheduler.build()))
+      if (FailureOr<tile::KernelOp> kernel = scheduler.build(); succeeded(kernel)) {
+        schedule::simplify(*kernel);
+        schedule::prefetchTokens(*kernel);
         return finish(true);
+      }
       // What does not go in steps of half a chunk may go in whole ones.
       if (isHalved && !scheduler.isTooLarge)
         continue;

@@ -105,12 +105,15 @@ struct Role {
   unsigned freeAxis = 1;
   /// What the role has computed in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
+  /// Buffers that it has written for itself in this iteration.
+  llvm::DenseMap<mlir::Value, mlir::Value> own;
   /// Channels that it has waited for.
   llvm::DenseMap<Channel *, bool> waited;
-  /// The loop inside an iteration that is being filled, and its variable. Octets: over blocks of 64 channels; a state:
-  /// over the chunks of an iteration, where there are several.
+  /// The loop inside an iteration that is being filled, and its variable. Octets: over blocks of 64 channels; products:
+  /// over blocks of 64 columns of a tile; a state: over the chunks of an iteration, where there are several.
   mlir::scf::ForOp inner;
   mlir::Value part;
+  bool isInBlocks() const { return part && kind != RoleKind::State; }
 
   explicit Role(mlir::ImplicitLocOpBuilder b) : b(b) {}
 };
@@ -202,11 +205,12 @@ private:
   unsigned rowAxis(Value value, Role &role);
   Value matrix(Value value, Role &role);
   Value makeMatrix(Value value, Role &role);
-  Value firstRow(Value along, Role &role);
   Value sameChunk(Value value, Role &role);
   llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
+  /// A product of a matrix with a vector, in the role of vector states.
+  Value makeDot(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.
   Value operand(Value value, Role &role);
   /// A vector along rows or columns of the role's fragments.
@@ -229,11 +233,21 @@ private:
   //===--- Share.cpp: values in shared memory ---------------------------------------------------------------------===//
   /// A 16-bit tile for `consumer`.
   Value tile(Value value, Role &consumer);
+  /// A fragment with 0 from column `count` on.
+  Value keepColumns(Value value, int64_t count, Role &role);
+  /// Whether a matrix is made element by element of token arrays, so that its columns can be made in blocks of 64: half
+  /// the registers of 128.
+  bool isElementwise(Value value);
+  /// A loop of the role over blocks of 64 columns of such a matrix; `use` gets each.
+  mlir::LogicalResult forEachBlock(Value value, Role &role, int64_t count, mlir::function_ref<void(Value)> use);
   Value inverseTile(chunk::SolveOp op, Role &consumer);
   Value tables(chunk::IntervalProductsOp op, Role &consumer);
   /// A lanes value as a buffer for `consumer`.
   Value lanesBuffer(Value value, Role &consumer);
+  /// A vector that the role of vector states makes, as a buffer for `consumer`.
   Value rowsBuffer(Value value, Role &consumer);
+  /// A vector as a buffer for products in the role of vector states itself.
+  Value ownVector(Value value, Role &role);
   /// The sums over a matrix's rows, weighted, that the role of the matrix makes.
   Value rowSums(Value value, Value weights, Value rows, Role &consumer);
   Shared *tokenTile(Value argument, bool isSliced);
@@ -261,6 +275,7 @@ private:
   void mergeInputs();
 
   mlir::Value refuse(mlir::Location loc, const llvm::Twine &why);
+  mlir::RankedTensorType rowsType(int64_t size, Role &role);
   mlir::RankedTensorType fragmentType(llvm::ArrayRef<int64_t> shape, mlir::Type element, Role &role);
   mlir::Type elementOf(mlir::StringRef name) const;
 
@@ -302,6 +317,11 @@ private:
   std::vector<DecayedGram> grams;
   llvm::DenseMap<Value, tile::DecayedFactorsOp> factors;
 };
+
+/// Arithmetic of a kernel in a form that costs less (Simplify.cpp).
+void simplify(tile::KernelOp kernel);
+/// Numbers of the tokens read one chunk ahead (Prefetch.cpp).
+void prefetchTokens(tile::KernelOp kernel);
 
 } // namespace rondo::schedule
 

@@ -39,8 +39,10 @@ Value Scheduler::tile(Value value, Role &consumer) {
       return refuse(value.getLoc(), "a tile that no step of an iteration has for itself");
     Role *state = roleOf(value);
     Role &producer = state ? *state : productsRole(0);
-    Value wide = matrix(value, producer);
-    if (!wide)
+    bool byBlocks = producer.kind == RoleKind::Products && shapeOf(value)[1] > 64 && isElementwise(value);
+    // What it needs comes before the room is asked for; elementwise values are made a block at a time.
+    Value wide = byBlocks ? Value() : matrix(value, producer);
+    if (!wide && !byBlocks)
       return {};
     ImplicitLocOpBuilder &at = producer.b;
     ArrayRef<int64_t> shape = shapeOf(value);
@@ -49,13 +51,26 @@ Value Scheduler::tile(Value value, Role &consumer) {
       padded[1] = 64 * producer.copies;
     Channel &channel = addChannel(producer, 2);
     Shared shared{allocate(padded, element, 2), &channel};
-    Value narrow = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
+    auto round = [&](Value wide) {
+      // Columns beyond the last are summed over: there a function of the zeros that TMA gives must be 0 as well.
+      if (value.getDefiningOp<linalg::GenericOp>() && shape[1] % 64 && producer.kind == RoleKind::Products &&
+          analysis.getPadding(value) != std::optional<double>(0.0))
+        wide = keepColumns(wide, shape[1], producer);
+      return arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
+    };
+    Value narrow = byBlocks ? Value() : round(wide);
     tile::AcquireOp::create(at, channel.handle, producer.time);
     Value buffer = openSlot(producer, shared);
     bool transposed = producer.kind == RoleKind::State;
     if (transposed)
       buffer = ownColumns(producer, buffer);
-    tile::StoreOp::create(at, narrow, buffer, transposed ? at.getUnitAttr() : UnitAttr());
+    if (byBlocks) {
+      auto store = [&](Value wide) { tile::StoreOp::create(at, round(wide), ownBlock(producer, buffer), UnitAttr()); };
+      if (failed(forEachBlock(value, producer, padded[1] / 64, store)))
+        return {};
+    } else {
+      tile::StoreOp::create(at, narrow, buffer, transposed ? at.getUnitAttr() : UnitAttr());
+    }
     tile::CommitOp::create(at, channel.handle, producer.time);
     it = tiles.insert({value, shared}).first;
   }
@@ -63,6 +78,69 @@ Value Scheduler::tile(Value value, Role &consumer) {
   if (shared.channel->producer == &consumer)
     tile::SyncOp::create(consumer.b, consumer.b.getUnitAttr());
   return openSlot(consumer, shared);
+}
+
+Value Scheduler::keepColumns(Value value, int64_t count, Role &role) {
+  ImplicitLocOpBuilder &at = role.b;
+  auto type = cast<RankedTensorType>(value.getType()), index = cast<RankedTensorType>(type.clone(at.getI32Type()));
+  Value end = arith::ConstantOp::create(at, at.getI32IntegerAttr(count));
+  if (role.isInBlocks()) {
+    Value before = arith::MulIOp::create(at, role.part, arith::ConstantIndexOp::create(at, 64));
+    end = arith::SubIOp::create(at, end, arith::IndexCastOp::create(at, at.getI32Type(), before));
+  }
+  Value column = tile::IotaOp::create(at, index, at.getI64IntegerAttr(1));
+  Value inside = arith::CmpIOp::create(at, arith::CmpIPredicate::slt, column, spread(end, index, at));
+  Value zero = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
+  return arith::SelectOp::create(at, inside, value, zero);
+}
+
+bool Scheduler::isElementwise(Value value) {
+  if (analysis.isToken(value))
+    return true;
+  if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>())
+    return isElementwise(keep.getOperand());
+  auto generic = value.getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumParallelLoops() != generic.getNumLoops() ||
+      !generic.getBody()->getOps<linalg::IndexOp>().empty())
+    return false;
+  SmallVector<Value> operands(generic.getDpsInputs());
+  if (!generic.getBody()->getArguments().back().use_empty())
+    operands.push_back(generic.getDpsInits()[0]);
+  for (auto [operand, map] : llvm::zip(operands, generic.getIndexingMapsArray())) {
+    bool isMatrix = map.getNumResults() == 2;
+    bool alongColumns = map.getNumResults() == 1 && map.getResult(0) == getAffineDimExpr(1, map.getContext());
+    if ((isMatrix && !(map.isIdentity() && isElementwise(operand))) || (alongColumns && !analysis.isParameter(operand)))
+      return false;
+  }
+  return true;
+}
+
+LogicalResult Scheduler::forEachBlock(Value value, Role &role, int64_t count, function_ref<void(Value)> use) {
+  ImplicitLocOpBuilder &at = role.b;
+  // Waits stand before the loop; what is made in it does not leave it.
+  llvm::SetVector<Value> tokens;
+  collectTokens(value, tokens);
+  for (Value token : tokens) {
+    Shared *shared = tokenTile(token, /*isSliced=*/false);
+    if (!shared)
+      return failure();
+    openSlot(role, *shared);
+  }
+  auto loop = scf::ForOp::create(at, arith::ConstantIndexOp::create(at, 0), arith::ConstantIndexOp::create(at, count),
+                                 arith::ConstantIndexOp::create(at, 1));
+  OpBuilder::InsertionGuard guard(at);
+  at.setInsertionPoint(loop.getBody()->getTerminator());
+  auto known = std::tuple(role.matrices, role.rows, role.columns, role.narrow);
+  role.matrices.clear();
+  role.narrow.clear();
+  role.columns.clear();
+  role.part = loop.getInductionVar();
+  Value wide = matrix(value, role);
+  if (wide)
+    use(wide);
+  role.part = {};
+  std::tie(role.matrices, role.rows, role.columns, role.narrow) = known;
+  return success(bool(wide));
 }
 
 Value Scheduler::inverseTile(chunk::SolveOp op, Role &consumer) {
@@ -124,22 +202,35 @@ Value Scheduler::rowsBuffer(Value value, Role &consumer) {
     Role *producer = roleOf(value);
     if (!producer || producer->kind != RoleKind::Vector || producer == &consumer)
       return refuse(value.getLoc(), "a vector that depends on a matrix state");
-    Value made = matrix(value, *producer);
+    Value made = vector(value, *producer, /*alongRows=*/true);
     if (!made)
       return {};
     ImplicitLocOpBuilder &at = producer->b;
-    int64_t size = cast<RankedTensorType>(made.getType()).getDimSize(1);
-    auto type =
-        RankedTensorType::get({size}, at.getF32Type(), tile::ColumnsAttr::get(at.getContext(), producer->warps));
-    Value row = tile::ReduceOp::create(at, type, made, at.getI64IntegerAttr(0));
+    ArrayRef<int64_t> shape = cast<RankedTensorType>(made.getType()).getShape();
     Channel &channel = addChannel(*producer, 2);
-    Shared shared{allocate({size}, at.getF32Type(), 2), &channel};
+    Shared shared{allocate(shape, at.getF32Type(), 2), &channel};
     tile::AcquireOp::create(at, channel.handle, producer->time);
-    tile::StoreOp::create(at, row, openSlot(*producer, shared), UnitAttr());
+    tile::StoreOp::create(at, made, openSlot(*producer, shared), UnitAttr());
     tile::CommitOp::create(at, channel.handle, producer->time);
     it = vectors.insert({value, shared}).first;
   }
   return openSlot(consumer, it->second);
+}
+
+Value Scheduler::ownVector(Value value, Role &role) {
+  if (!analysis.dependsOnArrays(value) && analysis.timedAxes(value))
+    return lanesBuffer(value, role);
+  if (Value known = role.own.lookup(value))
+    return known;
+  Value made = vector(value, role, /*alongRows=*/true);
+  if (!made)
+    return {};
+  // Two slots in turn: one barrier a chunk is enough, since nobody passes it who still reads the slot before.
+  Shared shared{allocate(cast<RankedTensorType>(made.getType()).getShape(), role.b.getF32Type(), 2), nullptr};
+  Value buffer = openSlot(role, shared);
+  tile::StoreOp::create(role.b, made, buffer, UnitAttr());
+  tile::SyncOp::create(role.b, UnitAttr());
+  return role.own[value] = buffer;
 }
 
 Value Scheduler::rowSums(Value value, Value weights, Value rows, Role &consumer) {

@@ -149,6 +149,9 @@ mlir::LogicalResult lower(ReduceOp op, RoleLowering &l);
 // LowerMma.cpp
 mlir::LogicalResult lower(MmaOp op, RoleLowering &l);
 
+// LowerDot.cpp
+mlir::LogicalResult lower(DotOp op, RoleLowering &l);
+
 // LowerChannel.cpp
 mlir::LogicalResult lower(SlotOp op, RoleLowering &l);
 mlir::LogicalResult lower(BlockOp op, RoleLowering &l);

@@ -165,27 +165,31 @@ struct StateElement {
 };
 } // namespace
 
-/// For each scalar of a value: a state S[K, V] as the fragment of its transpose (or, by `rows`, as it is), n[K] as row
-/// 0 of a fragment, a scalar.
+/// For each scalar of a value: a state S[K, V] as the fragment of its transpose (or, by `rows`, as it is), n[K] in rows
+/// layout, a scalar.
 static FailureOr<SmallVector<StateElement>> placeState(Operation *op, Type type, const DeviceArray &array, Value offset,
                                                        bool byRows, RoleLowering &l) {
   if (array.sizes.empty() && type.isF32())
     return SmallVector<StateElement>{{l.i32(0), Value()}};
   auto tensor = dyn_cast<RankedTensorType>(type);
-  if (!tensor || !isa_and_nonnull<FragmentAttr>(tensor.getEncoding()) || !tensor.getElementType().isF32() ||
-      array.sizes.empty() || array.sizes.size() > 2)
+  Attribute layout = tensor && tensor.getElementType().isF32() ? tensor.getEncoding() : Attribute();
+  bool isVector = array.sizes.size() == 1 && isa_and_nonnull<RowsAttr>(layout);
+  if (!isVector && (array.sizes.size() != 2 || !isa_and_nonnull<FragmentAttr>(layout)))
     return op->emitOpError("holds a state of ")
-           << array.sizes.size() << " sizes as an f32 fragment (a scalar as f32), not as " << type;
-  bool isVector = array.sizes.size() == 1;
-  int64_t keys = array.sizes[0], rows = tensor.getShape()[0], columns = tensor.getShape()[1];
+           << array.sizes.size() << " sizes as an f32 fragment (a vector in rows layout, a scalar as f32), not as "
+           << type;
+  int64_t keys = array.sizes[0], rows = tensor.getShape()[0];
   SmallVector<StateElement> elements;
-  for (auto [row, column] : llvm::zip_equal(l.indices(tensor, 0), l.indices(tensor, 1))) {
-    if (isVector) {
-      Value key = offset ? l.add(column, offset) : column;
-      Value first = l.compare(CmpIPredicate::eq, row, l.i32(0));
-      elements.push_back({key, both(l, first, inside(l, key, keys, columns, bool(offset)))});
-      continue;
+  if (isVector) {
+    for (Value key : l.indices(tensor, 0)) {
+      if (offset)
+        key = l.add(key, offset);
+      elements.push_back({key, inside(l, key, keys, rows, bool(offset))});
     }
+    return elements;
+  }
+  int64_t columns = tensor.getShape()[1];
+  for (auto [row, column] : llvm::zip_equal(l.indices(tensor, 0), l.indices(tensor, 1))) {
     int64_t width = array.sizes[1];
     Value along = offset ? l.add(row, offset) : row;
     Value valid = both(l, inside(l, along, byRows ? keys : width, rows, bool(offset)),
@@ -223,7 +227,7 @@ LogicalResult rondo::tile::lower(LoadStateOp op, RoleLowering &l) {
     scf::YieldOp::create(l.b, loaded);
     l.b.setInsertionPointToStart(branch.elseBlock());
     Value init = l.f32(op.getInit().convertToDouble());
-    // Rows beyond the first are 0 whatever a vector begins with; so is what lies beyond the sizes.
+    // What lies beyond the sizes is 0 whatever the state begins with.
     for (auto [index, valid] : *elements)
       initial.push_back(valid && !op.getInit().isZero() ? l.select(valid, init, l.f32(0)) : init);
     scf::YieldOp::create(l.b, initial);
@@ -241,6 +245,8 @@ LogicalResult rondo::tile::lower(StoreStateOp op, RoleLowering &l) {
   Value given = isGiven(l, l.kernel.pointer((array->name + ".final").str()));
   if (array->sizes.empty())
     given = both(l, given, l.isFirstThread());
+  if (array->sizes.size() == 1)
+    given = both(l, given, isOwner(l, tile::RowsAttr::get(op.getContext(), l.warps)));
   LogicalResult done = success();
   l.ifThen(given, [&] {
     FailureOr<SmallVector<StateElement>> elements =

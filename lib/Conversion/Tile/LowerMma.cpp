@@ -5,8 +5,6 @@
 // instructions only as results of the wait, which is inline assembly that takes them in and gives them out; no compiler
 // can move a use above it. Likewise operands in registers go through the fence before.
 //
-// Roles of fewer warps use mma.sync, each warp its own 16 rows.
-//
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #include "Kernel.h"
@@ -182,58 +180,13 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   return success();
 }
 
-//===----------------------------------------------------------------------------------------------------------------===//
-// mma.sync
-//===----------------------------------------------------------------------------------------------------------------===//
-
-static LogicalResult lowerWarps(MmaOp op, RoleLowering &l) {
-  auto result = cast<RankedTensorType>(op.getResult().getType());
-  SharedType rhs = op.getRhs().getType();
-  auto lhsShared = dyn_cast<SharedType>(op.getLhs().getType());
-  int64_t n = result.getShape()[1], k = op.getTransposed() ? rhs.getShape()[0] : rhs.getShape()[1];
-  if (n % 16 || k % 16)
-    return op.emitOpError("has sizes that are not sixteens");
-
-  Value matrix = l.shr(l.lane, 3), inMatrix = l.bitAnd(l.lane, 7);
-  Value low = l.bitAnd(matrix, 1), high = l.shr(matrix, 1);
-  Value lhsAddress = lhsShared ? l.getAddress(op.getLhs()) : Value(), rhsAddress = l.getAddress(op.getRhs());
-  Value lhsRow = l.add(l.add(l.shl(l.warp, 4), l.shl(low, 3)), inMatrix);
-  // Two matrices along the summed dimension for each eight columns of the result: register pairs of B.
-  Value rhsRow = l.add(l.shl(op.getTransposed() ? low : high, 3), inMatrix);
-  Value rhsUnit = op.getTransposed() ? high : low;
-
-  SmallVector<Scalars> sums(n / 8);
-  if (op.getAccumulator())
-    for (int64_t i = 0; i < n / 8; ++i)
-      sums[i] = Scalars(l.get(op.getAccumulator()).slice(4 * i, 4));
-  for (int64_t step = 0; step < k / 16; ++step) {
-    Scalars lhs;
-    if (lhsShared)
-      lhs = l.ldmatrix(l.matrixAddress(lhsAddress, lhsShared, lhsRow, 2 * step, high), /*transposed=*/false);
-    else
-      lhs = Scalars(l.get(op.getLhs()).slice(4 * step, 4));
-    for (int64_t pair = 0; pair < n / 16; ++pair) {
-      int64_t row = 16 * (op.getTransposed() ? step : pair), unit = 2 * (op.getTransposed() ? pair : step);
-      Value address = l.gep(l.matrixAddress(rhsAddress, rhs, rhsRow, unit, rhsUnit), row * 128);
-      Scalars registers = l.ldmatrix(address, op.getTransposed());
-      for (int64_t half = 0; half < 2; ++half) {
-        Scalars &sum = sums[2 * pair + half];
-        sum = l.mmaSync(lhs, ArrayRef(registers).slice(2 * half, 2), sum, rhs.getElementType());
-      }
-    }
-  }
-  Scalars flat;
-  for (const Scalars &sum : sums)
-    llvm::append_range(flat, sum);
-  l.set(op.getResult(), std::move(flat));
-  return success();
-}
-
 LogicalResult rondo::tile::lower(MmaOp op, RoleLowering &l) {
   Type left = getElementTypeOrSelf(op.getLhs().getType());
   if (auto shared = dyn_cast<SharedType>(op.getLhs().getType()))
     left = shared.getElementType();
   if (left != op.getRhs().getType().getElementType() || !op.getRhs().getType().isSwizzled())
     return op.emitOpError("multiplies 16-bit operands of one type");
-  return l.warps % 4 == 0 ? lowerWarpgroup(op, l) : lowerWarps(op, l);
+  if (l.warps % 4)
+    return op.emitOpError("needs a role of whole warpgroups, this one has ") << l.warps << " warps";
+  return lowerWarpgroup(op, l);
 }

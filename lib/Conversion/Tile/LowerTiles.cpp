@@ -92,7 +92,7 @@ static bool isDeferrable(Operation *op) {
 
 /// Whether reads may move behind `op`: nobody may write what this role reads because of it.
 static bool keepsBuffers(Operation *op) {
-  return isa<MmaOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, WindowOp, CopyIndexOp, BlockIndexOp, ChunksOp,
+  return isa<MmaOp, DotOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, WindowOp, CopyIndexOp, BlockIndexOp, ChunksOp,
              CountOp>(op) ||
          isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
 }
@@ -221,9 +221,9 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
       .Case([&](CopyIndexOp index) { return set(index.getResult(), {copy}), success(); })
       .Case([&](BlockIndexOp index) { return set(index.getResult(), {kernel.column()}), success(); })
       .Case([&](ChunksOp index) { return set(index.getResult(), {kernel.chunks()}), success(); })
-      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, SlotOp, BlockOp, WindowOp, AcquireOp,
-            CommitOp, WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp, StoreTokensOp,
-            LoadParameterOp, LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
+      .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, DotOp, SlotOp, BlockOp, WindowOp,
+            AcquireOp, CommitOp, WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp,
+            StoreTokensOp, LoadParameterOp, LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.
       .Case<DecayedFactorsOp, DecayedGramOp>([&](auto op) { return lower(op, *this); })
       .Case<CumprodOp, TotalOp, ScanOp, IntervalTablesOp, IntervalProductsOp, InverseOp>(
@@ -285,6 +285,8 @@ LogicalResult RoleLowering::lowerLoop(scf::ForOp op) {
       scf::YieldOp::create(b, next);
   }
   std::tie(lane, warp, quad, inQuad) = std::tie(outerLane, outerWarp, outerQuad, outerInQuad);
+  // Nor do addresses of before stay in registers for what comes after the loop.
+  hideThread();
   unflatten(*this, op.getResults(), op.getInitArgs(), loop.getResults());
   return success();
 }

@@ -20,7 +20,7 @@ Scalars RoleLowering::indices(RankedTensorType type, int64_t dimension) {
         llvm::TypeSwitch<Attribute, Value>(type.getEncoding())
             .Case([&](FragmentAttr) { return dimension == 0 ? rowOf(i / 2 % 2) : columnOf(i / 4, i % 2); })
             .Case([&](ColumnsAttr) { return columnOf(i / 2, i % 2); })
-            .Case([&](RowsAttr) { return rowOf(i); })
+            .Case([&](RowsAttr rows) { return add(rowOf(i % 2), 16 * rows.getWarps() * (i / 2)); })
             .Case([&](LanesAttr) { return add(mul(lane, count), i); })
             .Case([&](OctetsAttr) { return dimension == 0 ? add(shl(warp, 3), i / 2) : add(shl(lane, 1), i % 2); })
             .Case([&](OctetRowsAttr) { return add(shl(warp, 3), i); })
@@ -91,6 +91,12 @@ static Value plainAddress(RoleLowering &l, Value buffer, int64_t columns, int64_
   return l.gep(l.gep(buffer, offset), r * 8 * columns * 4 + n * 32);
 }
 
+/// The address of entry `i` of this thread of a vector in rows layout.
+static Value rowAddress(RoleLowering &l, Value buffer, int64_t i) {
+  Value first = l.gep(buffer, l.shl(l.add(l.shl(l.warp, 4), l.quad), 2));
+  return l.gep(first, 4 * (16 * l.warps * (i / 2) + 8 * (i % 2)));
+}
+
 static LogicalResult refuse(Operation *op, RankedTensorType type, SharedType buffer) {
   return op->emitOpError("has no lowering between ") << type << " and " << buffer;
 }
@@ -127,9 +133,8 @@ LogicalResult rondo::tile::lower(LoadOp op, RoleLowering &l) {
     for (int64_t n = 0; n < shape[0] / 8; ++n)
       append(l.gep(first, n * 32), 2);
   } else if (isa<RowsAttr>(type.getEncoding())) {
-    Value first = l.gep(address, l.shl(l.add(l.shl(l.warp, 4), l.quad), 2));
-    for (int64_t r = 0; r < 2; ++r)
-      append(l.gep(first, r * 32), 1);
+    for (int64_t i = 0; i < getScalarsPerThread(type); ++i)
+      append(rowAddress(l, address, i), 1);
   } else if (isa<OctetRowsAttr>(type.getEncoding())) {
     Value first = l.gep(address, l.shl(l.warp, 5));
     for (int64_t u = 0; u < 8; u += 4)
@@ -180,9 +185,8 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
     });
   } else if (isa<RowsAttr>(type.getEncoding())) {
     l.ifThen(l.compare(arith::CmpIPredicate::eq, l.inQuad, l.i32(0)), [&] {
-      Value first = l.gep(address, l.shl(l.add(l.shl(l.warp, 4), l.quad), 2));
-      for (int64_t r = 0; r < 2; ++r)
-        l.storeF32s(value[r], l.gep(first, r * 32));
+      for (auto [i, entry] : llvm::enumerate(value))
+        l.storeF32s(entry, rowAddress(l, address, i));
     });
   } else if (isa<OctetRowsAttr>(type.getEncoding())) {
     l.ifThen(l.isFirstLane(), [&] {
@@ -262,31 +266,20 @@ LogicalResult rondo::tile::lower(ReduceOp op, RoleLowering &l) {
     }
     return terms.front();
   };
-  auto across = [&](Value x, ArrayRef<int64_t> distances) {
-    for (int64_t distance : distances)
-      x = l.fadd(x, l.shuffle(NVVM::ShflKind::bfly, x, l.i32(distance)));
-    return x;
-  };
   Scalars result;
   if (isOctets && op.getDimension() == 1 && isa_and_nonnull<OctetRowsAttr>(to.getEncoding())) {
     for (size_t u = 0; u < value.size(); u += 2)
-      result.push_back(across(l.fadd(value[u], value[u + 1]), {1, 2, 4, 8, 16}));
+      result.push_back(l.sumOverLanes(l.fadd(value[u], value[u + 1]), 32));
   } else if (!isOctets && op.getDimension() == 1 && isa_and_nonnull<RowsAttr>(to.getEncoding())) {
     for (int64_t r = 0; r < 2; ++r) {
       SmallVector<Value> terms;
       for (size_t i = 0; i < value.size(); ++i)
         if (int64_t(i) / 2 % 2 == r)
           terms.push_back(value[i]);
-      result.push_back(across(sum(terms), {1, 2}));
+      result.push_back(l.sumOverLanes(sum(terms), 4));
     }
-  } else if (!isOctets && op.getDimension() == 0 && isa_and_nonnull<ColumnsAttr>(to.getEncoding())) {
-    if (l.warps != 1)
-      return op.emitOpError("sums over the rows of one warp, the role has ") << l.warps;
-    for (size_t n = 0; n < value.size(); n += 4)
-      for (int64_t c = 0; c < 2; ++c)
-        result.push_back(across(l.fadd(value[n + c], value[n + 2 + c]), {4, 8, 16}));
   } else {
-    return op.emitOpError("sums over dimension 1 to rows, or over dimension 0 to columns, not to ") << to;
+    return op.emitOpError("sums over dimension 1 to rows (octets to octet rows), not to ") << to;
   }
   l.set(op.getResult(), std::move(result));
   return success();

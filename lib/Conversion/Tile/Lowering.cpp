@@ -13,7 +13,7 @@ int64_t rondo::tile::getScalarsPerThread(RankedTensorType type) {
   int64_t count = llvm::TypeSwitch<Attribute, int64_t>(type.getEncoding())
                       .Case([&](FragmentAttr) { return shape[1] / 2; })
                       .Case([&](ColumnsAttr) { return shape[0] / 4; })
-                      .Case([&](RowsAttr) { return 2; })
+                      .Case([&](RowsAttr rows) { return shape[0] / (8 * rows.getWarps()); })
                       .Case([&](LanesAttr) { return shape[0] / 32; })
                       .Case<OctetsAttr, GramAttr>([&](Attribute) { return 16; })
                       .Case([&](OctetRowsAttr) { return 8; })
@@ -176,6 +176,12 @@ Scalars Lowering::mmaSync(ArrayRef<Value> a, ArrayRef<Value> x, ArrayRef<Value> 
 Value Lowering::shuffle(NVVM::ShflKind kind, Value value, Value lane) {
   Value clamp = i32(kind == NVVM::ShflKind::up ? 0 : 31);
   return NVVM::ShflOp::create(b, value.getType(), i32(-1), value, lane, clamp, kind, UnitAttr());
+}
+
+Value Lowering::sumOverLanes(Value x, int64_t lanes) {
+  for (int64_t distance = 1; distance < lanes; distance *= 2)
+    x = fadd(x, shuffle(NVVM::ShflKind::bfly, x, i32(distance)));
+  return x;
 }
 
 Scalars Lowering::inlineAsm(StringRef text, StringRef constraints, ArrayRef<Value> operands, ArrayRef<Type> results,

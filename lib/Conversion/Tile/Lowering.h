@@ -96,6 +96,8 @@ public:
                   mlir::Type element);
   /// shfl.sync of a 32-bit value: up, down, xor (bfly), idx.
   mlir::Value shuffle(mlir::NVVM::ShflKind kind, mlir::Value value, mlir::Value lane);
+  /// The sum over each `lanes` neighbouring lanes, a power of two, in all of them.
+  mlir::Value sumOverLanes(mlir::Value value, int64_t lanes);
   /// Inline PTX. Constraints as LLVM's ("=f", "r", "0" ...); results typed.
   Scalars inlineAsm(llvm::StringRef text, llvm::StringRef constraints, llvm::ArrayRef<mlir::Value> operands,
                     llvm::ArrayRef<mlir::Type> results, bool sideEffects = true);

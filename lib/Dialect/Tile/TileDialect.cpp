@@ -181,3 +181,26 @@ LogicalResult MmaOp::verify() {
     return emitOpError("accumulates in its result's type");
   return success();
 }
+
+LogicalResult DotOp::verify() {
+  auto result = cast<RankedTensorType>(getResult().getType());
+  auto rows = dyn_cast_or_null<RowsAttr>(result.getEncoding());
+  if (!rows || !result.getElementType().isF32() || result.getRank() != 1)
+    return emitOpError("gives an f32 vector in rows layout");
+  SharedType tile = getTile().getType(), vector = getVector().getType();
+  if (!tile.isSwizzled() || tile.getRing() || vector.getRing() || !vector.getElementType().isF32() ||
+      vector.getShape().size() != 1)
+    return emitOpError("multiplies a 16-bit tile with an f32 vector");
+  int64_t m = tile.getShape()[0], k = tile.getShape()[1];
+  if (getTransposed())
+    std::swap(m, k);
+  if (vector.getShape()[0] != k || result.getShape()[0] != m)
+    return emitOpError("multiplies MxK (or KxM, transposed) with K to M");
+  if (m % (16 * rows.getWarps()))
+    return emitOpError("has 16 rows a warp");
+  if (k % 16)
+    return emitOpError("sums over ") << k << " terms, which are not sixteens";
+  if (getAccumulator() && getAccumulator().getType() != result)
+    return emitOpError("accumulates in its result's type");
+  return success();
+}

@@ -4,8 +4,8 @@
 !B = tensor<64x64xbf16, #tile.fragment<warps = 4>>
 !R = tensor<64xf32, #tile.rows<warps = 4>>
 !C = tensor<128xf32, #tile.columns<warps = 4>>
-!N = tensor<16x128xf32, #tile.fragment<warps = 1>>
-!M = tensor<16x64xf32, #tile.fragment<warps = 1>>
+!N = tensor<128xf32, #tile.rows<warps = 2>>
+!M = tensor<64xf32, #tile.rows<warps = 2>>
 
 tile.kernel @operations attributes {arrays = [
     {name = "x", role = "token", type = bf16, sizes = array<i64: 96>, dims = ["K"]},
@@ -23,6 +23,8 @@ tile.kernel @operations attributes {arrays = [
   %x = tile.alloc : !tile.shared<ring 2x64x128xbf16>
   %y = tile.alloc : !tile.shared<64x128xbf16>
   %row = tile.alloc : !tile.shared<64xf32>
+  %old = tile.alloc : !tile.shared<128xf32>
+  %read = tile.alloc : !tile.shared<64xf32>
   %tokens = tile.make_channel : !tile.channel<2>
 
   tile.role "load" warps 1 {
@@ -99,22 +101,23 @@ tile.kernel @operations attributes {arrays = [
     tile.drain all
   }
 
-  // reads = x n, then n = n + sum of reads * x, by chunks; rounded where they are operands.
-  tile.role "vectors" warps 1 {
+  // reads = x n, then n = n + sum of reads * x, by chunks.
+  tile.role "vectors" warps 2 {
     %zero = arith.constant 0 : index
     %one = arith.constant 1 : index
     %chunks = tile.chunks
     %n0 = tile.load_state "n" init 0.5 : !N
     %last = scf.for %t = %zero to %chunks step %one iter_args(%n = %n0) -> (!N) {
       %xt = tile.slot %x[%t] : !tile.shared<ring 2x64x128xbf16>
-      %nh = arith.truncf %n : !N to tensor<16x128xbf16, #tile.fragment<warps = 1>>
+      tile.store %n to %old : !N -> !tile.shared<128xf32>
+      tile.sync
       tile.wait %tokens[%t] : !tile.channel<2>
-      %r = tile.mma %nh, %xt : tensor<16x128xbf16, #tile.fragment<warps = 1>>, !tile.shared<64x128xbf16> -> !M
-      %rh = arith.truncf %r : !M to tensor<16x64xbf16, #tile.fragment<warps = 1>>
-      %next = tile.mma %rh, transposed %xt, %n : !N : tensor<16x64xbf16, #tile.fragment<warps = 1>>, !tile.shared<64x128xbf16> -> !N
+      %r = tile.dot %xt, %old : !tile.shared<64x128xbf16>, !tile.shared<128xf32> -> !M
+      tile.store %r to %read : !M -> !tile.shared<64xf32>
+      tile.sync
+      %next = tile.dot transposed %xt, %read onto %n : !N : !tile.shared<64x128xbf16>, !tile.shared<64xf32> -> !N
       tile.release %tokens[%t] : !tile.channel<2>
-      %v = tile.reduce %r over 0 : !M -> tensor<64xf32, #tile.columns<warps = 1>>
-      tile.store_tokens %v to "reads"[%t] : tensor<64xf32, #tile.columns<warps = 1>>
+      tile.store_tokens %r to "reads"[%t] : !M
       scf.yield %next : !N
     }
     tile.store_state %last to "n" : !N

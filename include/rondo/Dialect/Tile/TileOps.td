@@ -60,7 +60,10 @@ def Tile_ColumnsAttr : Tile_WarpsLayout<"Columns", "columns"> {
 
 def Tile_RowsAttr : Tile_WarpsLayout<"Rows", "rows"> {
   let summary = "a vector along the rows of a fragment";
-  let description = [{ `tensor<MxT>`, M = 16 `warps`: a thread holds entries 16w + l/4 and 16w + l/4 + 8. }];
+  let description = [{
+    `tensor<MxT>`, M a multiple of 16 `warps`: of each 16 `warps` entries a thread holds 16w + l/4 and 16w + l/4 + 8, four lanes the same. Along the rows of a
+    fragment M = 16 `warps`; longer ones are vectors of their own (`tile.dot`).
+  }];
 }
 
 def Tile_LanesAttr : Tile_Layout<"Lanes", "lanes"> {
@@ -312,8 +315,8 @@ def Tile_LoadParameterOp : Tile_Op<"load_parameter", [Pure]> {
 def Tile_LoadStateOp : Tile_Op<"load_state"> {
   let summary = "a state before the first token";
   let description = [{
-    A matrix state S[K, V] as the fragment of its transpose: element (r, c) is S[c, offset + r]; with `rows` S[offset + r, c]. A vector state n[K] as row 0 of a
-    fragment, other rows 0. A scalar state as f32. Where the array is absent: `init`; beyond its sizes: 0.
+    A matrix state S[K, V] as the fragment of its transpose: element (r, c) is S[c, offset + r]; with `rows` S[offset + r, c]. A vector state n[K] in
+    rows layout. A scalar state as f32. Where the array is absent: `init`; beyond its sizes: 0.
   }];
   let arguments = (ins StrAttr:$state, F32Attr:$init, Optional<Index>:$offset, UnitAttr:$rows);
   let results = (outs AnyType:$result);
@@ -377,10 +380,8 @@ def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
 }
 
 def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
-  let summary = "sum of a fragment over its columns (to rows), or of row 0 only of a 16-row fragment (to columns)";
-  let description = [{
-    `dimension` 1: sums over the columns, result in rows layout (of octets: in octet rows, each lane the whole sum). `dimension` 0, for one warp: sums over the 16 rows, result in columns layout.
-  }];
+  let summary = "sum of a fragment over its columns, in rows layout, or of octets, in octet rows (each lane the whole sum)";
+  let description = [{ `dimension` is 1. }];
   let arguments = (ins AnyStaticShapeTensor:$value, I64Attr:$dimension);
   let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "$value `over` $dimension attr-dict `:` type($value) `->` type($result)";
@@ -394,12 +395,26 @@ def Tile_MmaOp : Tile_Op<"mma"> {
   let summary = "a matrix product on the tensor cores, f32 accumulation";
   let description = [{
     result[m, n] = (accumulator[m, n] +) sum_k lhs[m, k] rhs[n, k]; with `transposed` rhs[k, n]. lhs is a 16-bit fragment `MxK` or a tile
-    `MxK`; rhs a tile. Four warps: wgmma, asynchronous: the lowering places the waits before the first use of the result. One warp (M = 16): mma.sync.
-    A wait also comes before the `tile.release` of an operand's channel and before `tile.sync`.
+    `MxK`; rhs a tile. In roles of whole warpgroups: wgmma, asynchronous: the lowering places the waits before the first use of the result. A wait also comes before the `tile.release` of an operand's channel and before `tile.sync`.
   }];
   let arguments = (ins AnyType:$lhs, Tile_SharedType:$rhs, Optional<AnyStaticShapeTensor>:$accumulator, UnitAttr:$transposed);
   let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "$lhs `,` (`transposed` $transposed^)? $rhs (`,` $accumulator^ `:` type($accumulator))? attr-dict `:` type($lhs) `,` type($rhs) `->` type($result)";
+  let hasVerifier = 1;
+}
+
+def Tile_DotOp : Tile_Op<"dot"> {
+  let summary = "dot products of the rows of a tile, or of its columns, with a vector, in f32 on CUDA cores";
+  let description = [{
+    result[m] = (accumulator[m] +) sum_k A[m, k] vector[k]; A is the tile, or its transpose with `transposed`. `vector` is an f32 buffer, the result is in rows layout. For vectors that
+    multiply matrices: the tensor cores would do it for 16 or 64 rows at a time, in 16 bits.
+
+    Exact but for the f32 sums. Each warp reads the 16-bit elements of its own rows by ldmatrix, so that there are no bank conflicts, and adds up over four lanes: no
+    barrier. What other warps of the role wrote to the buffers needs a `tile.sync` before.
+  }];
+  let arguments = (ins Tile_SharedType:$tile, Tile_SharedType:$vector, Optional<AnyStaticShapeTensor>:$accumulator, UnitAttr:$transposed);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "(`transposed` $transposed^)? $tile `,` $vector (`onto` $accumulator^ `:` type($accumulator))? attr-dict `:` type($tile) `,` type($vector) `->` type($result)";
   let hasVerifier = 1;
 }
 

@@ -1,0 +1,46 @@
+#!/usr/bin/env python3
+"""Holds every kernel on tensor cores to what ptxas says: no register in memory, no products that wait for each other.
+
+  ptxas.py MIXER.rondo...      all sizes 128, bf16
+
+A mixer that runs on CUDA cores is left out. Those in KNOWN may have what it says, and have to have some of it.
+"""
+import os
+import re
+import subprocess
+import sys
+import tempfile
+
+# Mixer: (what ptxas may say, bytes of spills; why).
+KNOWN = {}
+
+
+def emit(stage, path, *options):
+    sizes = sorted(set(re.findall(r"\b[A-Z]\b", " ".join(re.findall(r"\[([^\]]*)\]", open(path).read())))))
+    command = ["rondoc", "emit", f"--stage={stage}", path, "--dtype=bf16", *options]
+    return subprocess.run(command + (["--size"] + [f"{size}=128" for size in sizes] if sizes else []), capture_output=True, text=True)
+
+
+failed = False
+for path in sys.argv[1:]:
+    name = os.path.basename(path).removesuffix(".rondo")
+    tile = emit("tile", path)
+    if "tile.kernel" not in tile.stdout:
+        print(f"{name}: on CUDA cores")
+        continue
+    with tempfile.NamedTemporaryFile() as output:
+        text = emit("cubin", path, "-o", output.name).stderr
+    spills = [int(bytes) for bytes in re.findall(r"spill_(?:store|load)_bytes=(\d+)", text)]
+    codes = set(re.findall(r"\((C75\d\d)\)", text))
+    allowed, bytes, why = KNOWN.get(name, (set(), 0, ""))
+    said = ", ".join([f"{max(spills)} bytes of spills"] * any(spills) + sorted(codes))
+    good = spills and codes <= allowed and max(spills) <= bytes
+    if name in KNOWN and good and not said:
+        print(f"{name}: FAILED: clean now, take it out of KNOWN")
+        failed = True
+    elif good:
+        print(f"{name}: ok" + (f" ({said}: {why})" if said else ""))
+    else:
+        print(f"{name}: FAILED: {said or text}")
+        failed = True
+sys.exit(failed)
