@@ -147,6 +147,8 @@ mlir::LogicalResult lower(IotaOp op, RoleLowering &l);
 mlir::LogicalResult lower(ReduceOp op, RoleLowering &l);
 
 // LowerMma.cpp
+/// The rounding of a left operand of more columns than a product holds at a time: not lowered by itself.
+mlir::arith::TruncFOp getLongOperand(MmaOp op);
 mlir::LogicalResult lower(MmaOp op, RoleLowering &l);
 
 // LowerDot.cpp

@@ -91,6 +91,38 @@ static Value stepDescriptor(RoleLowering &l, Value descriptor, SharedType type, 
   return bytes == 0 ? descriptor : l.add(descriptor, l.i64(bytes / 16));
 }
 
+/// Columns of a left operand whose registers a product may hold.
+static constexpr int64_t kLongest = 128;
+
+/// Rounds the `part`th columns of a long operand to `operands`, behind the registers of the parts before, when the
+/// product has read those.
+static void beginPart(RoleLowering &l, arith::TruncFOp rounded, int64_t part, Scalars &sums, Scalars &operands) {
+  Value wide = rounded.getIn();
+  Scalars elements(l.get(wide));
+  if (part > 0) {
+    NVVM::WgmmaGroupSyncAlignedOp::create(l.b);
+    // Through the wait goes also what is rounded after it, so that no compiler rounds it before.
+    Scalars waited = sums;
+    llvm::append_range(waited, ArrayRef(elements).drop_front(part * kLongest / 2));
+    waited = passThrough(l, "wgmma.wait_group.sync.aligned 0;", waited);
+    llvm::copy(ArrayRef(waited).take_front(sums.size()), sums.begin());
+    llvm::copy(ArrayRef(waited).drop_front(sums.size()), elements.begin() + part * kLongest / 2);
+    l.set(wide, Scalars(elements));
+  }
+  Scalars ready = sums;
+  size_t end = std::min<size_t>(elements.size(), (part + 1) * kLongest / 2);
+  for (size_t i = part * kLongest / 2; i < end; i += 2)
+    ready.push_back(l.pack(elements[i], elements[i + 1], cast<RankedTensorType>(rounded.getType()).getElementType()));
+  ready = passThrough(l, "wgmma.fence.sync.aligned;", ready);
+  llvm::copy(ArrayRef(ready).take_front(sums.size()), sums.begin());
+  llvm::append_range(operands, ArrayRef(ready).drop_front(sums.size()));
+}
+
+arith::TruncFOp rondo::tile::getLongOperand(MmaOp op) {
+  auto rounded = op.getLhs().getDefiningOp<arith::TruncFOp>();
+  return rounded && cast<RankedTensorType>(rounded.getType()).getShape()[1] > kLongest ? rounded : arith::TruncFOp();
+}
+
 static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   auto result = cast<RankedTensorType>(op.getResult().getType());
   SharedType rhs = op.getRhs().getType();
@@ -100,6 +132,11 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
     return op.emitOpError("has ") << n << " columns; one product has at most 256: split it";
   if (k % 16)
     return op.emitOpError("sums over ") << k << " terms, which are not sixteens";
+
+  // A part of a long operand is rounded when the part before has been read.
+  arith::TruncFOp rounded = l.warps % 4 == 0 ? getLongOperand(op) : arith::TruncFOp();
+  if (rounded)
+    l.waitForAll();
 
   // An accumulator still in flight needs no wait if this product takes its registers over.
   Value accumulator = op.getAccumulator();
@@ -111,12 +148,12 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   if (accumulator)
     llvm::append_range(sums, l.get(accumulator));
   SmallVector<Value> touched;
-  bool tiesLhs = !lhsShared && !l.fenced.contains(op.getLhs());
+  bool tiesLhs = !lhsShared && !rounded && !l.fenced.contains(op.getLhs());
   if (tiesLhs)
     llvm::append_range(touched, l.get(op.getLhs()));
   if (accumulator && !continues)
     llvm::append_range(touched, sums);
-  if (!touched.empty() || !l.anyInFlight()) {
+  if (!rounded && (!touched.empty() || !l.anyInFlight())) {
     Scalars ready = passThrough(l, "wgmma.fence.sync.aligned;", touched);
     ArrayRef<Value> rest = ready;
     if (tiesLhs) {
@@ -128,7 +165,7 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
     if (accumulator && !continues)
       sums.assign(rest.begin(), rest.end());
   }
-  if (!lhsShared)
+  if (!lhsShared && !rounded)
     llvm::append_range(operands, l.get(op.getLhs()));
 
   Value lhsDescriptor;
@@ -143,6 +180,8 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   int64_t perThread = n / 2;
   SmallVector<Type> types(perThread, l.b.getF32Type());
   for (int64_t step = 0; step < k / 16; ++step) {
+    if (rounded && step % (kLongest / 16) == 0)
+      beginPart(l, rounded, step / (kLongest / 16), sums, operands);
     SmallVector<Value> inputs(sums);
     SmallVector<std::string> constraints(perThread, "=f"), outputs;
     for (int64_t i = 0; i < perThread; ++i)

@@ -189,8 +189,13 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
   if (isa<scf::ForOp, scf::IfOp>(op)) {
     if (failed(lowerAllDeferred()))
       return failure();
-  } else if (failed(lowerDeferred(op->getOperands()))) {
-    return failure();
+  } else {
+    SmallVector<Value> operands(op->getOperands());
+    if (auto mma = dyn_cast<MmaOp>(op))
+      if (arith::TruncFOp rounded = getLongOperand(mma))
+        operands.front() = rounded.getIn();
+    if (failed(lowerDeferred(operands)))
+      return failure();
   }
   if (isa<InverseOp>(op)) {
     forgetRecomputable(op);
