@@ -21,7 +21,7 @@ namespace {
 class Blocks {
 public:
   Blocks(RoleLowering &l, Value buffer, SharedType type, bool transposed)
-      : l(l), buffer(buffer), transposed(transposed), blockBytes(type.getShape()[0] * 128) {
+      : l(l), buffer(buffer), transposed(transposed), blockBytes(type.getBlockBytes()) {
     Value matrix = l.shr(l.lane, 3);
     inMatrix = l.bitAnd(l.lane, 7);
     Value down = l.bitAnd(matrix, 1), right = l.shr(matrix, 1);
