@@ -12,6 +12,12 @@
 // RUN: rondo-opt %t.f16.mlir --rondo-lower-tiles -o %t.half
 // RUN: mlir-opt %t.half --pass-pipeline='%{pipeline}' -o %t.half.binary
 // RUN: python3 %S/Inputs/gram.py %t.half %t.half.binary f16
+// In halves of the chunk, without level 32; totals of the halves, of which the second one is looked at.
+// RUN: sed -e 's/#tile.gram/#tile.gram<32>/g' -e '/alloc/s/<128xf32>/<2x128xf32>/' -e '/decayed_factors/,/->/s/!tile.shared<128xf32>/!tile.shared<2x128xf32>/' \
+// RUN:   -e 's/\(.total\)1 = tile.load .total/%half = tile.window \1[%c1, %c0] : !tile.shared<2x128xf32> -> !tile.shared<128xf32>\n        \11 = tile.load %half/' %s > %t.halves.mlir
+// RUN: rondo-opt %t.halves.mlir --rondo-lower-tiles -o %t.three
+// RUN: mlir-opt %t.three --pass-pipeline='%{pipeline}' -o %t.three.binary
+// RUN: python3 %S/Inputs/gram.py %t.three %t.three.binary bf16 32
 // Two barriers for each block of channels: one between writing and reading the totals, one between operands and products.
 // RUN: FileCheck %s < %t.one
 // CHECK-LABEL: llvm.func @gram

@@ -49,6 +49,7 @@
 #include "Lowering.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
+#include "mlir/Dialect/Math/IR/Math.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
 #include "llvm/ADT/SmallPtrSet.h"
 #include <array>
@@ -308,6 +309,86 @@ static LogicalResult verify(DecayedGramOp op, Lowering &l) {
   return success();
 }
 
+static bool isInHalves(Value gram) {
+  return cast<GramAttr>(cast<RankedTensorType>(gram.getType()).getEncoding()).getSpan() == 32;
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// Stores beside a gram
+//===----------------------------------------------------------------------------------------------------------------===//
+//
+// A state's role reads the same operands times the decays to the ends of the chunk: prefix and suffix of
+// `tile.decayed_factors`. Within an octet those are the running products that the gram ends with; so it makes the
+// stores of `truncf (query * prefix)` and `truncf (key * suffix)` that stand in its block, and the factors' own
+// products are dead code.
+
+/// The query or key of which `store` stores a product with a prefix or suffix; null: it does something else.
+static Value getDecayedOperand(StoreOp store) {
+  auto narrow = store.getValue().getDefiningOp<arith::TruncFOp>();
+  auto product = narrow && narrow->hasOneUse() ? narrow.getIn().getDefiningOp<arith::MulFOp>() : arith::MulFOp();
+  if (!product || !product->hasOneUse() || store.getTransposed())
+    return {};
+  for (auto [value, factor] : {std::pair(product.getLhs(), product.getRhs()), {product.getRhs(), product.getLhs()}})
+    if (factor.getDefiningOp<DecayedFactorsOp>())
+      return value;
+  return {};
+}
+
+/// Whether nothing between two operations of a block minds that a store to `buffer` moves from one to the other.
+static bool mayMoveBetween(Operation *one, Operation *two, Value buffer) {
+  if (one->getBlock() != two->getBlock())
+    return false;
+  auto rootOf = [](Value value) {
+    while (isa_and_nonnull<SlotOp, BlockOp, WindowOp>(value.getDefiningOp()))
+      value = value.getDefiningOp()->getOperand(0);
+    return value;
+  };
+  if (two->isBeforeInBlock(one))
+    std::swap(one, two);
+  for (Operation *between = one->getNextNode(); between != two; between = between->getNextNode()) {
+    if (isa<DecayedGramOp, DecayedFactorsOp, SlotOp, BlockOp, WindowOp>(between) ||
+        isa_and_nonnull<arith::ArithDialect, math::MathDialect>(between->getDialect()))
+      continue;
+    if (isa<LoadOp, StoreOp>(between) &&
+        llvm::none_of(between->getOperands(), [&](Value other) { return rootOf(other) == rootOf(buffer); }))
+      continue;
+    return false;
+  }
+  return true;
+}
+
+void tile::planGramStores(RoleOp role, Lowering &l) {
+  role.walk([&](StoreOp store) {
+    Value operand = getDecayedOperand(store);
+    if (!operand || !store.getBuffer().getType().isSwizzled() || store.getBuffer().getType().isWindow())
+      return;
+    auto product = store.getValue().getDefiningOp()->getOperand(0).getDefiningOp();
+    Value factor = product->getOperand(product->getOperand(0) == operand ? 1 : 0);
+    auto factors = factor.getDefiningOp<DecayedFactorsOp>();
+    bool isPrefix = factor == factors.getPrefix();
+    bool halves =
+        factors.getTotal().getType().getShape().size() == 2 && factors.getTotal().getType().getShape()[0] == 2;
+    for (Operation *user : operand.getUsers()) {
+      auto gram = dyn_cast<DecayedGramOp>(user);
+      // The buffer must be there when the gram comes.
+      Operation *buffer = store.getBuffer().getDefiningOp();
+      bool isThere = !buffer || buffer->getBlock() != user->getBlock() || buffer->isBeforeInBlock(user);
+      if (!gram || gram.getDecays() != factors.getDecays() || gram.getTotals() != factors.getTotals() || !isThere ||
+          isInHalves(gram.getResults()[0]) != halves || (operand == gram.getKey()) == isPrefix ||
+          (isPrefix && !llvm::is_contained(gram.getQueries(), operand)) ||
+          !mayMoveBetween(store, gram, store.getBuffer()))
+        continue;
+      l.storesOfGram[gram].push_back(store);
+      l.madeElsewhere.insert(store);
+      return;
+    }
+  });
+}
+
+//===----------------------------------------------------------------------------------------------------------------===//
+// One gram
+//===----------------------------------------------------------------------------------------------------------------===//
+
 namespace {
 /// A place in the room that depends on the warp: bytes, `base` being a multiple of a slab.
 struct Slab {
@@ -323,11 +404,13 @@ public:
 
 private:
   // Operands.
-  Value row(int64_t u, Value slab);
+  Value row(int64_t u, Value slab) { return row(room, u, slab); }
+  Value row(Value base, int64_t u, Value slab);
   void store(Pair value, Value row, int64_t offset);
   void doubleBlocks(Octet &operand, bool isRead, int64_t size, ArrayRef<Pair> totals);
   void storeInner(Octet &operand, bool isRead, int64_t tile);
   void storeLevel(int64_t bit);
+  void storeDecayed(StoreOp store);
 
   // Products.
   Value unitsOfLane(Value unit);
@@ -364,10 +447,6 @@ private:
 };
 } // namespace
 
-static bool isInHalves(Value gram) {
-  return cast<GramAttr>(cast<RankedTensorType>(gram.getType()).getEncoding()).getSpan() == 32;
-}
-
 Gram::Gram(DecayedGramOp op, Lowering &l)
     : op(op), l(l), queries(op.getQueries().size()), halves(isInHalves(op.getResults()[0])),
       element(op.getRoom().getType().getElementType()), room(l.getAddress(op.getRoom())),
@@ -387,7 +466,10 @@ Gram::Gram(DecayedGramOp op, Lowering &l)
 }
 
 void Gram::lower() {
-  siblings = loadSiblings(l, l.getAddress(op.getTotals()), halves ? kOuterLevels - 2 : kOuterLevels - 1);
+  ArrayRef<StoreOp> stores = l.storesOfGram[op];
+  // Up to the ends of the chunk (or half), or to the middle of the largest block.
+  int64_t levels = halves ? kOuterLevels - 1 : kOuterLevels;
+  siblings = loadSiblings(l, l.getAddress(op.getTotals()), stores.empty() ? levels - 1 : levels);
   addNeighbours();
   addInner();
   SmallVector<SmallVector<int64_t>> passes = {{0, 1, 2}};
@@ -401,6 +483,9 @@ void Gram::lower() {
     pass = levels;
     for (int64_t bit : pass)
       storeLevel(bit);
+    if (i + 1 == passes.size())
+      for (StoreOp store : stores)
+        storeDecayed(store);
     l.sync();
     auto keep = [&] {
       Scalars kept;
@@ -427,10 +512,10 @@ void Gram::lower() {
 
 /// This lane's channels of row `u` of a slab, without the row's 128 u bytes: the same for all slabs of a tile, so that
 /// tile and row are constants in the address.
-Value Gram::row(int64_t u, Value slab) {
+Value Gram::row(Value base, int64_t u, Value slab) {
   Value unit = l.bitXor(l.shr(l.lane, 2), l.i32(u));
   Value place = l.add(l.add(slab, l.shl(unit, 4)), l.shl(l.bitAnd(l.lane, 3), 2));
-  return l.gep(room, place);
+  return l.gep(base, place);
 }
 
 void Gram::store(Pair value, Value row, int64_t offset) {
@@ -494,6 +579,30 @@ void Gram::storeLevel(int64_t bit) {
         storeRows(key, own, index * kTileBytes);
         return {};
       });
+}
+
+/// A read times the decays before its octet back to the start of the chunk (or half), or the key times those after it
+/// to the end.
+void Gram::storeDecayed(StoreOp store) {
+  Value operand = getDecayedOperand(store);
+  bool isRead = operand != op.getKey();
+  Octet octet = key;
+  for (auto [i, query] : llvm::enumerate(op.getQueries()))
+    if (query == operand)
+      octet = reads[i];
+  std::optional<Pair> outside;
+  Pair one = {l.f32(1), l.f32(1)};
+  for (auto [bit, sibling] : llvm::enumerate(siblings)) {
+    Value right = octetBit(l, bit);
+    Pair factor = isRead ? select(l, right, sibling, one) : select(l, right, one, sibling);
+    outside = outside ? multiply(l, *outside, factor) : factor;
+  }
+  Value buffer = l.getAddress(store.getBuffer());
+  Type element = store.getBuffer().getType().getElementType();
+  for (int64_t u = 0; u < kOctet; ++u) {
+    Pair value = multiply(l, octet[u], *outside);
+    l.storeI32(l.pack(value[0], value[1], element), l.gep(row(buffer, u, own), u * kRowBytes));
+  }
 }
 
 //===--- Products -------------------------------------------------------------------------------------------------===//

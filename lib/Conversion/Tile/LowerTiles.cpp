@@ -171,6 +171,8 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
     deferred.insert(op);
     return success();
   }
+  if (madeElsewhere.contains(op))
+    return success();
   // What other products with the same left operand add to: one fence for all. Their registers must not be computed
   // beside a product in flight, or ptxas serializes all products of the kernel (C7518).
   if (auto mma = dyn_cast<MmaOp>(op); mma && isa<RankedTensorType>(mma.getLhs().getType())) {
@@ -522,6 +524,7 @@ LogicalResult KernelLowering::lowerRole(Placement &placement, Value lane, Value 
     inCopy = isPower ? l.bitAnd(inRole, l.warps - 1) : Value(arith::RemUIOp::create(l.b, inRole, l.i32(l.warps)));
   l.barrier = l.add(l.copy, placement.firstBarrier);
   l.setThread(lane, inCopy);
+  planGramStores(placement.role, l);
   // What stands beside the roles (constants) is code of each.
   for (Operation &other : op.getBody().front())
     if (!isa<AllocOp, MakeChannelOp, RoleOp>(other) && failed(l.lowerOperation(&other)))

@@ -15,6 +15,7 @@
 #include "mlir/IR/ImplicitLocOpBuilder.h"
 #include "rondo/Dialect/Tile/Tile.h"
 #include "llvm/ADT/DenseMap.h"
+#include "llvm/ADT/DenseSet.h"
 #include <memory>
 
 namespace rondo::tile {
@@ -108,6 +109,13 @@ public:
   /// `if (condition) { body }` as scf.if; values made inside do not leave it.
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);
 
+  //===--- Stores that another operation makes --------------------------------------------------------------------===//
+
+  /// `tile.store`s of operands of a `tile.decayed_gram` times the decays to the ends of the chunk, which it has at
+  /// hand; see LowerGram.cpp.
+  llvm::DenseMap<mlir::Operation *, llvm::SmallVector<StoreOp>> storesOfGram;
+  llvm::DenseSet<mlir::Operation *> madeElsewhere;
+
 private:
   // On the heap, so that what `get` gives stays valid when other values are set.
   llvm::DenseMap<mlir::Value, std::unique_ptr<Scalars>> values;
@@ -124,6 +132,8 @@ mlir::LogicalResult lower(InverseOp op, Lowering &l);
 // LowerGram.cpp
 mlir::LogicalResult lower(DecayedFactorsOp op, Lowering &l);
 mlir::LogicalResult lower(DecayedGramOp op, Lowering &l);
+/// Finds the stores that grams make.
+void planGramStores(RoleOp role, Lowering &l);
 /// `tile.store` of a `#tile.gram` value, to f32 or rounded to a swizzled tile: zeros above the diagonal.
 mlir::LogicalResult lowerGramStore(StoreOp op, Lowering &l);
 
