@@ -157,7 +157,7 @@ LogicalResult build(Source &source, MixerOp mixer, Stage stage, const BuildReque
 
 /// The tile path, on a copy of the module: what it refuses takes the CUDA-core path, and a remark has said why.
 static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap<int64_t> &sizes,
-                                const CudaPipelineOptions &options, Stopwatch &stopwatch) {
+                                const CudaPipelineOptions &options, bool sanitize, Stopwatch &stopwatch) {
   OwningOpRef<ModuleOp> copy = source.getModule().clone();
   CudaPipelineOptions tiles;
   for (const auto &size : sizes)
@@ -175,7 +175,7 @@ static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap
   if (stage != CudaStage::tile) {
     PassManager lower(&source.getContext(), ModuleOp::getOperationName());
     lower.enableVerifier(false);
-    buildTileToNVVMPipeline(lower);
+    buildTileToNVVMPipeline(lower, sanitize);
     std::string reason;
     Location loc = copy->getLoc();
     LogicalResult lowered = success();
@@ -239,7 +239,7 @@ LogicalResult buildCuda(Source &source, MixerOp mixer, CudaStage stage, const Bu
     return failure();
   StringMap<int64_t> sizes = request.sizes;
   bool tiles = !options.sequential && (options.chunk == 0 || options.chunk == 64);
-  if (tiles && succeeded(buildTiles(source, stage, sizes, cuda, stopwatch)))
+  if (tiles && succeeded(buildTiles(source, stage, sizes, cuda, options.sanitize, stopwatch)))
     return success();
   if (stage == CudaStage::tile)
     return error(tiles ? "--stage=tile: this mixer runs on CUDA cores; --stage=nvvm has its kernel"

@@ -82,8 +82,10 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
   pm.addPass(createCSEPass());
 }
 
-void rondo::buildTileToNVVMPipeline(OpPassManager &pm) {
-  pm.addPass(createRondoLowerTiles());
+void rondo::buildTileToNVVMPipeline(OpPassManager &pm, bool sanitize) {
+  RondoLowerTilesOptions lower;
+  lower.everyLaneArrives = sanitize;
+  pm.addPass(createRondoLowerTiles(lower));
   addTileToNVVM(pm);
 }
 
@@ -110,7 +112,7 @@ void rondo::registerCudaPipelines() {
   PassPipelineRegistration<CudaPipelineOptions>("rondo-to-tile", "The token form (or chunk bodies) to tile kernels",
                                                 buildToTilePipeline);
   PassPipelineRegistration<>("rondo-tile-to-nvvm", "Tile kernels to the LLVM dialect with NVVM",
-                             buildTileToNVVMPipeline);
+                             [](OpPassManager &pm) { buildTileToNVVMPipeline(pm); });
   PassPipelineRegistration<CudaPipelineOptions>("rondo-cuda-simt", "The token form (or chunk bodies) to GPU kernels",
                                                 buildSimtPipeline);
   PassPipelineRegistration<CudaPipelineOptions>(

@@ -97,6 +97,9 @@ void addForm(CLI::App *command, Options &options, bool hasStep = true) {
                    "(default: 1, or more where memory is short)")
       ->check(CLI::Range(int64_t(1), int64_t(64)))
       ->type_name("N");
+  command->add_flag("--sanitize", options.sanitize,
+                    "GPU kernels in which compute-sanitizer's racecheck sees who waits for whom: every lane arrives at "
+                    "a barrier, where one does for its warp otherwise; a little slower");
   command->add_option("--chunk", options.chunk, "tokens in a chunk (default: the compiler's choice)")
       ->check(CLI::Range(int64_t(1), int64_t(4096)))
       ->type_name("N");

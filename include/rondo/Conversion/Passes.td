@@ -327,6 +327,9 @@ def RondoLowerTiles : Pass<"rondo-lower-tiles", "::mlir::ModuleOp"> {
     * Parameters of the kernel (pointers, strides, heads, sizes, tensor maps) are made as operations need them; `rondo.launch` lists them.
       Kernels of one program have the same `rondo.arrays`; an array of role `temporary` is written by one (`tile.write_back`) and read by later ones (`tile.fetch`), and is the
       run time's.
+    * With `every-lane-arrives`, all 32 lanes of a warp arrive at a barrier instead of the first one after a warp barrier, and the
+      barriers count 32 times as many. The order of accesses is the same; but the racecheck of compute-sanitizer takes an arrival for
+      the arriving thread's accesses only, and without this reports those of the other 31 lanes as races.
 
     ```mlir
     tile.kernel @m_kernel attributes {arrays = [...], chunk = 64 : i64} {
@@ -350,6 +353,8 @@ def RondoLowerTiles : Pass<"rondo-lower-tiles", "::mlir::ModuleOp"> {
     exp(-inf) = 0 are exact), quotients and reciprocal square roots are within 2 units in the last place. Other functions as
     `rondo-approximate-math` has them.
   }];
+  let options = [Option<"everyLaneArrives", "every-lane-arrives", "bool", "false",
+                        "all lanes of a warp arrive at its barriers, for compute-sanitizer">];
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::gpu::GPUDialect", "::mlir::LLVM::LLVMDialect",
                            "::mlir::math::MathDialect", "::mlir::NVVM::NVVMDialect", "::mlir::scf::SCFDialect"];
 }

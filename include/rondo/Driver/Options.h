@@ -35,6 +35,8 @@ struct Options {
   std::string dtype = "f32";
   std::map<std::string, std::string> dtypes;
   std::string cpu = "native";
+  /// GPU kernels that compute-sanitizer follows.
+  bool sanitize = false;
   /// Bits of the vectors that loops are written in; 0: the CPU's widest.
   int64_t vectorBits = 0;
 

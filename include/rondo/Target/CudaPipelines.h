@@ -40,8 +40,8 @@ void buildSimtEmulationPipeline(mlir::OpPassManager &pm, const CudaPipelineOptio
 /// stays a chunk body, with a remark.
 void buildToTilePipeline(mlir::OpPassManager &pm, const CudaPipelineOptions &options);
 
-/// Tile kernels to `gpu.module @cuda` (LLVM and NVVM dialects).
-void buildTileToNVVMPipeline(mlir::OpPassManager &pm);
+/// Tile kernels to `gpu.module @cuda` (LLVM and NVVM dialects); `sanitize`: as compute-sanitizer follows them.
+void buildTileToNVVMPipeline(mlir::OpPassManager &pm, bool sanitize = false);
 
 void registerCudaPipelines();
 

@@ -35,6 +35,8 @@ public:
 
   /// Tokens a chunk.
   int64_t chunk;
+  /// All lanes of a warp arrive at a barrier, not the first one for them.
+  bool everyLaneArrives = false;
 
   /// The array of that name if it has that role; else an error at `user` and null.
   const DeviceArray *find(mlir::Operation *user, mlir::StringRef name, mlir::StringRef role);

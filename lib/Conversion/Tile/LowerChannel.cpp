@@ -71,10 +71,14 @@ static void waitOn(RoleLowering &l, Value barrier, Value parity) {
   NVVM::MBarrierTryWaitParityOp::create(l.b, barrier, parity, l.i32(kNanoseconds));
 }
 
-/// One arrival for the warp, when all of its threads are here.
+/// One arrival for the warp, when all of its threads are here: the warp barrier orders their accesses before it.
 static void arrive(RoleLowering &l, Value barrier) {
   l.syncWarp();
-  l.ifThen(l.isFirstLane(), [&] { NVVM::MBarrierArriveOp::create(l.b, l.b.getI64Type(), barrier, Value()); });
+  auto one = [&] { NVVM::MBarrierArriveOp::create(l.b, l.b.getI64Type(), barrier, Value()); };
+  if (l.kernel.everyLaneArrives)
+    one();
+  else
+    l.ifThen(l.isFirstLane(), one);
 }
 
 /// Waits until a slot is free; the first round does not.

@@ -350,7 +350,8 @@ struct Placement {
 /// One `tile.kernel`.
 class KernelLowering {
 public:
-  KernelLowering(KernelOp op, gpu::GPUModuleOp module) : op(op), module(module), b(op.getLoc(), op) {}
+  KernelLowering(KernelOp op, gpu::GPUModuleOp module, bool everyLaneArrives)
+      : op(op), module(module), everyLaneArrives(everyLaneArrives), b(op.getLoc(), op) {}
 
   LogicalResult run();
 
@@ -366,6 +367,7 @@ private:
 
   KernelOp op;
   gpu::GPUModuleOp module;
+  bool everyLaneArrives;
   ImplicitLocOpBuilder b;
   std::unique_ptr<Kernel> kernel;
   SmallVector<Placement> placements;
@@ -473,6 +475,8 @@ FailureOr<std::pair<int64_t, int64_t>> KernelLowering::countArrivals(MakeChannel
         acquires |= fetch.getAcquire();
     }
     int64_t copies = placement.role.getCopies(), each = copies * placement.role.getWarps();
+    if (everyLaneArrives)
+      each *= 32;
     full += (commits ? each : 0) + (fetches ? 1 : 0);
     empty += releases ? each : 0;
   }
@@ -600,6 +604,7 @@ LogicalResult KernelLowering::run() {
   }
   auto barrier = NVVM::Barrier0Op::create(b);
   kernel = std::make_unique<Kernel>(op, function, barrier);
+  kernel->everyLaneArrives = everyLaneArrives;
   if (failed(dispatch(lane, warp)))
     return failure();
   b.setInsertionPointToEnd(entry);
@@ -642,7 +647,7 @@ struct RondoLowerTilesPass : rondo::impl::RondoLowerTilesBase<RondoLowerTilesPas
       module = gpu::GPUModuleOp::create(b, top.getLoc(), "cuda");
     }
     for (KernelOp op : kernels) {
-      if (failed(KernelLowering(op, module).run()))
+      if (failed(KernelLowering(op, module, everyLaneArrives).run()))
         return signalPassFailure();
       op.erase();
     }
