@@ -10,6 +10,7 @@
 #include "mlir/Pass/PassRegistry.h"
 #include "mlir/Transforms/Passes.h"
 #include "rondo/Conversion/Tile.h"
+#include "rondo/Dialect/Tile/Tile.h"
 #include "rondo/Transforms/Passes.h"
 
 using namespace mlir;
@@ -80,6 +81,7 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
   pm.addPass(createRondoScheduleTiles(schedule));
   pm.addPass(createCanonicalizerPass());
   pm.addPass(createCSEPass());
+  pm.addNestedPass<tile::KernelOp>(createRondoFoldTileFactors());
 }
 
 void rondo::buildTileToNVVMPipeline(OpPassManager &pm, bool sanitize) {

@@ -187,6 +187,32 @@ def RondoConvertToLLVM : Pass<"rondo-convert-to-llvm", "::mlir::ModuleOp"> {
   let dependentDialects = ["::mlir::LLVM::LLVMDialect"];
 }
 
+def RondoFoldTileFactors : Pass<"rondo-fold-tile-factors", "::rondo::tile::KernelOp"> {
+  let summary = "Make one factor of what a Gram matrix is multiplied and masked with";
+  let description = [{
+    A product (`tile.mma`) that is multiplied with decays between tokens, vectors along its rows and numbers, and masked below the diagonal, is
+    multiplied once: with `tile.interval_products` that has the rows, the number, the diagonal and the zeros above in it.
+
+    ```mlir
+    %d = tile.interval_products %tables
+    %x = arith.mulf %gram, %number
+    %y = arith.mulf %x, (arith.mulf %d, (tile.broadcast %rows))
+    %z = arith.select (column < row), %y, (arith.select (column = row), %x, %zero)
+    ```
+    ==>
+    ```mlir
+    %d = tile.interval_products %tables rows %rows {scale = number, diagonal = number}
+    %z = arith.mulf %gram, %d
+    ```
+
+    A row factor on the diagonal other than 0, a factor along columns, a sum, or a release of the tables before the end of the expression leaves
+    it as it is.
+
+    Numerics: reassociates factors. Above the diagonal it multiplies with 0 instead of choosing 0: the same as long as the product is finite.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::rondo::tile::TileDialect"];
+}
+
 def RondoFuseElementwise : Pass<"rondo-fuse-elementwise", "::mlir::func::FuncOp"> {
   let summary = "Compute elementwise values where they are used";
   let description = [{

@@ -219,7 +219,7 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
   if (!op->hasTrait<OpTrait::ConstantLike>() && failed(checkLayouts(op)))
     return failure();
   // Products end before anything else uses their results; those that have barriers inside begin with nothing in flight.
-  if (isa<DecayedFactorsOp, DecayedGramOp, InverseOp, IntervalTablesOp>(op))
+  if (isa<DecayedFactorsOp, DecayedGramOp, IntervalTablesOp>(op))
     waitForAll();
   else if (!isa<MmaOp>(op))
     for (Value operand : op->getOperands())

@@ -271,13 +271,23 @@ LogicalResult tile::lower(IntervalProductsOp op, Lowering &l) {
   if (failed(tables))
     return failure();
 
+  Scalars rowFactors;
+  if (Value rows = op.getRows())
+    rowFactors = Scalars(l.get(rows));
+  if (double scale = op.getScale().convertToDouble(); scale != 1) {
+    rowFactors.resize(2, l.f32(1));
+    for (Value &factor : rowFactors)
+      factor = l.fmul(factor, l.f32(scale));
+  }
+
   Value address = l.getAddress(op.getTables());
   Value row = l.add(l.shl(l.warp, 4), l.quad);
   Value prefixes = l.gep(address, l.shl(row, 2));      // of row i, r = 0; 32 bytes further: r = 1
   Value suffixes = l.gep(address, l.shl(l.inQuad, 3)); // of columns 2 q, 2 q + 1
   Value own = l.gep(suffixes, l.shl(l.warp, 6));       // of columns 16 w + 2 q + c
   auto prefixOf = [&](Value base, int64_t level, int64_t r) {
-    return l.loadF32(l.gep(base, tables->getOffset(0, level) + 32 * r));
+    Value prefix = l.loadF32(l.gep(base, tables->getOffset(0, level) + 32 * r));
+    return rowFactors.empty() ? prefix : l.fmul(rowFactors[r], prefix);
   };
   auto suffixesOf = [&](Value base, int64_t level, int64_t h) {
     return l.loadF32s(l.gep(base, tables->getOffset(1, level) + 32 * h), 2);
@@ -298,6 +308,16 @@ LogicalResult tile::lower(IntervalProductsOp op, Lowering &l) {
   Value lower = prefixOf(prefixes, 3, 1);
   for (auto [c, suffix] : llvm::enumerate(suffixesOf(own, 3, 0)))
     diagonal[2 + c] = l.fmul(lower, suffix);
+  Value zero = l.f32(0);
+  if (std::optional<APFloat> number = op.getDiagonal()) {
+    Value one = l.f32(number->convertToDouble());
+    for (int64_t c = 0; c < 2; ++c) {
+      Value column = l.add(l.shl(l.inQuad, 1), c);
+      Value isBelow = l.compare(Predicate::ult, column, l.quad), isOn = l.compare(Predicate::eq, column, l.quad);
+      for (Value *value : {&diagonal[c], &diagonal[6 + c]})
+        *value = l.select(isBelow, *value, l.select(isOn, one, zero));
+    }
+  }
 
   // Prefixes of the rows at the levels of whole warps, in registers.
   SmallVector<std::array<Value, 2>> ofRows(tables->levels);
@@ -307,8 +327,11 @@ LogicalResult tile::lower(IntervalProductsOp op, Lowering &l) {
   Scalars result;
   for (int64_t m = 0; m < l.warps; ++m) {
     SmallVector<std::pair<int64_t, int64_t>> below = getLevelsBelow(m, l.warps);
+    // Warps before m are above the diagonal.
+    Value isOn = l.compare(Predicate::eq, l.warp, l.i32(m)), isBelow = l.compare(Predicate::ugt, l.warp, l.i32(m));
     if (below.empty()) { // the last columns: only the diagonal
-      result.append(diagonal);
+      for (Value value : diagonal)
+        result.push_back(op.getDiagonal() ? l.select(isOn, value, zero) : value);
       continue;
     }
     std::array<Value, 2> factors = ofRows[below.front().second];
@@ -325,13 +348,14 @@ LogicalResult tile::lower(IntervalProductsOp op, Lowering &l) {
       }
       columns = l.gep(columns, offset);
     }
-    // Warps before m are above the diagonal: they take `diagonal` too, which is finite.
-    Value isBelow = l.compare(Predicate::ugt, l.warp, l.i32(m));
+    if (op.getDiagonal() && m > 0)
+      for (Value &factor : factors)
+        factor = l.select(isBelow, factor, zero);
     for (int64_t h = 0; h < 2; ++h) {
       Scalars suffix = suffixesOf(columns, 0, 2 * m + h);
       for (int64_t r = 0; r < 2; ++r)
         for (int64_t c = 0; c < 2; ++c)
-          result.push_back(l.select(isBelow, l.fmul(factors[r], suffix[c]), diagonal[4 * h + 2 * r + c]));
+          result.push_back(l.select(isOn, diagonal[4 * h + 2 * r + c], l.fmul(factors[r], suffix[c])));
     }
   }
   l.set(op.getResult(), std::move(result));

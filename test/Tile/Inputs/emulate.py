@@ -55,7 +55,7 @@ def running():
             arrays |= {name: np.full((1, T, 1), np.nan, np.float32) for name in names}
             arrays |= {f"{x}.initial": rng.normal(size=(1, 1)).astype(np.float32) for x in ("x0", "x1")}
             arrays |= {f"{x}.final": np.full((1, 1), np.nan, np.float32) for x in ("x0", "x1")}
-            arrays["R.final"] = np.full((1, 1, 64, 64), np.nan, np.float32)
+            arrays |= {f"{x}.final": np.full((1, 1, 64, 64), np.nan, np.float32) for x in ("R", "Q")}
             result = run(arrays, T)
 
             expected = {name: np.zeros(T) for name in names}
@@ -81,6 +81,11 @@ def running():
                     product = chunk[j + 1 : i].prod()
                     worst = max(worst, abs(R[i, j] - product) / product if product > 1e-30 else abs(R[i, j]))
             report(f"{case}: intervals", worst, ROUNDING)
+            rows = b[np.minimum(np.arange(begin, begin + 64), T - 1)].astype(float)
+            products = np.array([[chunk[j + 1 : i].prod() if j < i else 0.0 for j in range(64)] for i in range(64)])
+            Q = result["Q.final"][0, 0]
+            report(f"{case}: with factors", distance(Q, 0.5 * rows[:, None] * products + 0.25 * np.eye(64)), ROUNDING)
+            report(f"{case}: above", np.abs(np.triu(Q, 1)).max(), 0)
 
 
 def matrices():

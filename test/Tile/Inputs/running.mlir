@@ -6,7 +6,9 @@ tile.kernel @running attributes {chunk = 64 : i64, arrays = [
     {name = "before0", role = "output", dims = [], sizes = array<i64>, type = f32}, {name = "after0", role = "output", dims = [], sizes = array<i64>, type = f32},
     {name = "before1", role = "output", dims = [], sizes = array<i64>, type = f32}, {name = "after1", role = "output", dims = [], sizes = array<i64>, type = f32},
     {name = "x0", role = "state", dims = [], sizes = array<i64>, type = f32}, {name = "x1", role = "state", dims = [], sizes = array<i64>, type = f32},
-    {name = "R", role = "state", dims = ["64", "64"], sizes = array<i64: 64, 64>, type = f32}]} {
+    {name = "R", role = "state", dims = ["64", "64"], sizes = array<i64: 64, 64>, type = f32},
+    {name = "Q", role = "state", dims = ["64", "64"], sizes = array<i64: 64, 64>, type = f32}]} {
+  %vector = tile.alloc : !tile.shared<64xf32>
   %tables = tile.alloc : !tile.shared<2x6x64xf32>
   tile.role "time" warps 4 {
     %zero = arith.constant 0 : index
@@ -32,7 +34,11 @@ tile.kernel @running attributes {chunk = 64 : i64, arrays = [
       tile.store_tokens %before1 to "before1"[%t] : tensor<64xf32, #tile.lanes>
       tile.store_tokens %after1 to "after1"[%t] : tensor<64xf32, #tile.lanes>
       tile.interval_tables %d to %tables : tensor<64xf32, #tile.lanes>, !tile.shared<2x6x64xf32>
+      tile.store %b to %vector : tensor<64xf32, #tile.lanes> -> !tile.shared<64xf32>
       tile.sync
+      %rows = tile.load %vector : !tile.shared<64xf32> -> tensor<64xf32, #tile.rows<warps = 4>>
+      %q = tile.interval_products %tables rows %rows : tensor<64xf32, #tile.rows<warps = 4>> {scale = 0.5 : f32, diagonal = 0.25 : f32} : !tile.shared<2x6x64xf32> -> tensor<64x64xf32, #tile.fragment<warps = 4>>
+      tile.store_state rows %q to "Q" : tensor<64x64xf32, #tile.fragment<warps = 4>>
       %r = tile.interval_products %tables : !tile.shared<2x6x64xf32> -> tensor<64x64xf32, #tile.fragment<warps = 4>>
       tile.store_state rows %r to "R" : tensor<64x64xf32, #tile.fragment<warps = 4>>
       tile.sync

@@ -469,10 +469,13 @@ def Tile_IntervalTablesOp : Tile_Op<"interval_tables"> {
 
 def Tile_IntervalProductsOp : Tile_Op<"interval_products"> {
   let summary = "the product of decays between every two tokens";
-  let description = [{ result[i, j] = product of d over j < u < i for j < i; unspecified but finite elsewhere. A `CxC` fragment. }];
-  let arguments = (ins Tile_SharedType:$tables);
+  let description = [{
+    result[i, j] = scale rows[i] (product of d over j < u < i) for j < i; without `rows` or `scale` these are 1. A `CxC` fragment, `rows` in the layout of its rows.
+    With `diagonal` this number is on the diagonal and 0 above it; without, both are unspecified but finite.
+  }];
+  let arguments = (ins Tile_SharedType:$tables, Optional<AnyStaticShapeTensor>:$rows, DefaultValuedOptionalAttr<F32Attr, "1.0f">:$scale, OptionalAttr<F32Attr>:$diagonal);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "$tables attr-dict `:` type($tables) `->` type($result)";
+  let assemblyFormat = "$tables (`rows` $rows^ `:` type($rows))? attr-dict `:` type($tables) `->` type($result)";
 }
 
 def Tile_DecayedFactorsOp : Tile_Op<"decayed_factors"> {
