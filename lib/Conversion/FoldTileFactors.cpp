@@ -44,9 +44,11 @@ struct FoldTileFactors : rondo::impl::RondoFoldTileFactorsBase<FoldTileFactors> 
       if (op->use_empty() && (isa<IntervalProductsOp, BroadcastOp, IotaOp>(op) || isOpTriviallyDead(op)))
         op->erase();
     }
+    getOperation().walk(simplifyInverse);
   }
 
   void fold(Operation *op);
+  static void simplifyInverse(InverseOp op);
 };
 } // namespace
 
@@ -157,4 +159,15 @@ void FoldTileFactors::fold(Operation *op) {
                                              b.getF32FloatAttr(product->number),
                                              b.getF32FloatAttr(*product->diagonal * product->number));
   op->getResult(0).replaceAllUsesWith(arith::MulFOp::create(b, product->gram.getResult(), factors));
+}
+
+/// It reads nothing on and above the diagonal, and wants the matrix with the other sign.
+void FoldTileFactors::simplifyInverse(InverseOp op) {
+  auto product = op.getMatrix().getDefiningOp<arith::MulFOp>();
+  auto factors = product ? product.getRhs().getDefiningOp<IntervalProductsOp>() : IntervalProductsOp();
+  if (!factors || !product->hasOneUse() || !factors->hasOneUse() || op.getNegated())
+    return;
+  factors.removeDiagonalAttr();
+  factors.setScale(-factors.getScale());
+  op.setNegated(true);
 }

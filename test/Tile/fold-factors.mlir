@@ -9,6 +9,8 @@ tile.kernel @kernel attributes {chunk = 64 : i64, arrays = []} {
   %a = tile.alloc : !tile.shared<64x64xbf16>
   %tables = tile.alloc : !tile.shared<2x6x64xf32>
   %vector = tile.alloc : !tile.shared<64xf32>
+  %half16 = tile.alloc : !tile.shared<64x64xf16>
+  %blocks = tile.alloc : !tile.shared<4x320xf32>
   %out = tile.alloc : !tile.shared<64x64xf32>
   %c = tile.make_channel : !tile.channel<1>
   %t = arith.constant 0 : index
@@ -54,6 +56,17 @@ tile.kernel @kernel attributes {chunk = 64 : i64, arrays = []} {
     %masked = arith.select %below, %p, %zero : tensor<64x64xi1, #tile.fragment<warps = 4>>, !F
     %l = arith.mulf %masked, %rows : !F
     tile.store %l to %out : !F -> !tile.shared<64x64xf32>
+  }
+  // Its inverse: no zeros, and the other sign.
+  // CHECK-LABEL: tile.role "inverse"
+  tile.role "inverse" warps 4 {
+    // CHECK: tile.interval_products %{{.*}} {scale = -1.000000e+00 : f32}
+    // CHECK: tile.inverse negated
+    %gram = tile.mma %a, %a : !tile.shared<64x64xbf16>, !tile.shared<64x64xbf16> -> !F
+    %d = tile.interval_products %tables : !tile.shared<2x6x64xf32> -> !F
+    %p = arith.mulf %gram, %d : !F
+    %l = arith.select %below, %p, %zero : tensor<64x64xi1, #tile.fragment<warps = 4>>, !F
+    tile.inverse %l to %a scratch %half16, %blocks : !F -> !tile.shared<64x64xbf16>, !tile.shared<64x64xf16>, !tile.shared<4x320xf32>
   }
   // What stays: a factor of columns.
   // CHECK-LABEL: tile.role "columns"

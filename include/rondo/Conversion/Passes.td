@@ -205,6 +205,8 @@ def RondoFoldTileFactors : Pass<"rondo-fold-tile-factors", "::rondo::tile::Kerne
     %z = arith.mulf %gram, %d
     ```
 
+    A `tile.inverse` of such a product reads it below the diagonal only, and with the other sign: the zeros go, and the sign into the factor.
+
     A row factor on the diagonal other than 0, a factor along columns, a sum, or a release of the tables before the end of the expression leaves
     it as it is.
 

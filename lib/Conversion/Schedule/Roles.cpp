@@ -525,9 +525,17 @@ FailureOr<tile::KernelOp> Scheduler::build() {
     if (role && isOnlyState && !matrix(sum, *role))
       return fail();
   }
-  for (auto [position, value] : llvm::enumerate(outputs))
-    if (failed(emitOutputProduct(value, outputNames[position])))
-      return fail();
+  auto emitOutputProducts = [&] {
+    for (auto [position, value] : llvm::enumerate(outputs))
+      if (failed(emitOutputProduct(value, outputNames[position])))
+        return failure();
+    return success();
+  };
+  // Where there is a triangular system, its inverse leaves the products role first and the matrix of an output last:
+  // the states need not wait for that.
+  bool statesFirst = !octets && !body.getBody().getOps<chunk::SolveOp>().empty();
+  if (!statesFirst && failed(emitOutputProducts()))
+    return fail();
   auto emitFinals = [&](bool vectors) {
     for (auto [number, value] : llvm::enumerate(finals)) {
       if (shapeOf(states[number]).empty()) {
@@ -545,6 +553,8 @@ FailureOr<tile::KernelOp> Scheduler::build() {
     return success();
   };
   if (failed(emitFinals(/*vectors=*/false)))
+    return fail();
+  if (statesFirst && failed(emitOutputProducts()))
     return fail();
   for (auto [position, value] : llvm::enumerate(outputs))
     if (failed(emitOutput(value, outputNames[position])))

@@ -79,6 +79,11 @@ private:
   Scalars load(int64_t row, int64_t column, bool transposed) {
     return l.ldmatrix(l.gep(scratch, block(rotated[row], rotated[column])), transposed);
   }
+  /// The same as right operand: its upper eight rows' left and right halves, then its lower ones'.
+  Scalars loadRight(int64_t row, int64_t column) {
+    Value offset = l.bitXor(block(rotated[row], rotated[column]), l.bitXor(laneOffset, rightOffset));
+    return l.ldmatrix(l.gep(scratch, offset), /*transposed=*/false);
+  }
   void store(ArrayRef<Value> packed, int64_t row);
   Value diagonalOfWarp() { return l.gep(l.getAddress(op.getDiagonal()), l.mul(l.warp, 4 * kBlock * kColumnStride)); }
   Scalars packAll(ArrayRef<Value> values, Type element) {
@@ -95,6 +100,9 @@ private:
   /// Where this lane's row of the 16x16 block at the origin of a swizzled tile is: lanes 0 to 15 have the left halves
   /// of its rows, 16 to 31 the right ones.
   Value laneOffset;
+  /// Lanes 0 to 7 have the upper left, 8 to 15 the upper right, then the lower ones: neighbouring registers are a right
+  /// operand of mma.sync without a move.
+  Value rightOffset;
   /// (warp + step) modulo 4.
   SmallVector<Value> rotated;
 };
@@ -104,6 +112,8 @@ Inverse::Inverse(InverseOp op, Lowering &l)
     : op(op), l(l), f16(l.b.getF16Type()), scratch(l.getAddress(op.getScratch())) {
   Value row = l.bitAnd(l.lane, 15), half = l.shr(l.lane, 4);
   laneOffset = l.add(l.shl(row, 7), l.shl(l.bitXor(l.bitAnd(l.lane, 7), half), 4));
+  Value inEight = l.bitAnd(l.lane, 7), right = l.bitAnd(l.shr(l.lane, 3), 1);
+  rightOffset = l.add(l.shl(l.add(l.shl(half, 3), inEight), 7), l.shl(l.bitXor(inEight, right), 4));
   for (int64_t step = 0; step < kWarps; ++step)
     rotated.push_back(step == 0 ? l.warp : l.bitAnd(l.add(l.warp, step), kWarps - 1));
 }
@@ -115,8 +125,9 @@ void Inverse::writeBlocks() {
   Value signs = l.i32(int32_t(0x80008000));
   for (int64_t m = 0; m + 1 < kWarps; ++m) {
     Scalars packed = packAll(matrix.slice(8 * m, 8), f16);
-    for (Value &pair : packed)
-      pair = l.bitXor(pair, signs);
+    if (!op.getNegated())
+      for (Value &pair : packed)
+        pair = l.bitXor(pair, signs);
     l.stmatrix(l.gep(scratch, block(l.warp, l.i32(m))), packed, /*transposed=*/false);
   }
   // Substitution reads nothing on or above the diagonal; the 8x8 block above it need not be there at all.
@@ -129,7 +140,7 @@ void Inverse::writeBlocks() {
       int64_t i = 4 * h + 2 * r + c;
       Value entry =
           l.select(isHigh, l.select(isOdd, matrix[24 + i], matrix[16 + i]), l.select(isOdd, matrix[8 + i], matrix[i]));
-      Value negated = arith::NegFOp::create(l.b, entry);
+      Value negated = op.getNegated() ? entry : Value(arith::NegFOp::create(l.b, entry));
       l.storeF32s(negated, l.gep(here, 4 * ((8 * h + c) * kColumnStride + 8 * r)));
     }
 }
@@ -187,9 +198,9 @@ void Inverse::merge() {
   for (int64_t i = 1; i < kWarps; ++i) {
     Scalars left, right; // columns 0-7 and 8-15 of the sum
     for (int64_t k = 0; k < i; ++k) {
-      Scalars matrix = load(i, k, /*transposed=*/false);
-      left = l.mmaSync(columns[k], {matrix[0], matrix[2]}, left, f16);
-      right = l.mmaSync(columns[k], {matrix[1], matrix[3]}, right, f16);
+      Scalars matrix = loadRight(i, k);
+      left = l.mmaSync(columns[k], {matrix[0], matrix[1]}, left, f16);
+      right = l.mmaSync(columns[k], {matrix[2], matrix[3]}, right, f16);
     }
     left.append(right);
     Scalars sum = packAll(left, f16), diagonal = load(i, i, /*transposed=*/true);

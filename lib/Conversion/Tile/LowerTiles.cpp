@@ -218,7 +218,7 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
   // A constant of the kernel may belong to another role.
   if (!op->hasTrait<OpTrait::ConstantLike>() && failed(checkLayouts(op)))
     return failure();
-  // Products end before anything else uses their results; those that have barriers inside begin with nothing in flight.
+  // Products end before anything else uses their results; what branches inside begins with nothing in flight.
   if (isa<DecayedFactorsOp, DecayedGramOp, IntervalTablesOp>(op))
     waitForAll();
   else if (!isa<MmaOp>(op))

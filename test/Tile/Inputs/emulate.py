@@ -106,15 +106,15 @@ def inverse():
     for (name, M), (_, N) in zip(list(matrices()), list(matrices())):
         s = rng.uniform(0.1, 1, 64).astype(np.float32)
         arrays = {"s": s.reshape(1, 64, 1)}
-        for key, matrix in (("M", M), ("N", N)):
+        for key, matrix in (("M", M), ("N", -N)):
             # What is on and above the diagonal must not matter.
             arrays[f"{key}.initial"] = np.where(np.tri(64, k=-1) > 0, matrix, np.nan).astype(np.float32).reshape(1, 1, 64, 64)
             arrays[f"{key}.final"] = np.full((1, 1, 64, 64), np.nan, np.float32)
         result = run(arrays, 64)
-        for key, scale, tolerance in (("M", s, 4e-3), ("N", 1.0, 1e-3)):
+        for key, sign, scale, tolerance in (("M", 1, s, 4e-3), ("N", -1, 1.0, 1e-3)):
             lower = np.nan_to_num(arrays[f"{key}.initial"][0, 0].astype(float))
             found = result[f"{key}.final"][0, 0]
-            error = distance(found, np.linalg.inv(np.eye(64) + lower) * scale)
+            error = distance(found, np.linalg.inv(np.eye(64) + sign * lower) * scale)
             report(f"{name}, {key}", error if (np.triu(found, 1) == 0).all() else np.inf, tolerance)
 
 

@@ -1,4 +1,4 @@
-// Two inverses one after the other in the same scratch: of M scaled by columns as bf16, and of N as f16.
+// Two inverses one after the other in the same scratch: of I + M scaled by columns as bf16, and of I - N as f16.
 tile.kernel @inverse attributes {chunk = 64 : i64, arrays = [
     {name = "s", role = "token", dims = [], sizes = array<i64>, type = f32},
     {name = "M", role = "state", dims = ["64", "64"], sizes = array<i64: 64, 64>, type = f32}, {name = "N", role = "state", dims = ["64", "64"], sizes = array<i64: 64, 64>, type = f32}]} {
@@ -16,7 +16,7 @@ tile.kernel @inverse attributes {chunk = 64 : i64, arrays = [
     %n = tile.load_state rows "N" init 0.0 : tensor<64x64xf32, #tile.fragment<warps = 4>>
     tile.inverse %m scale %scale : !tile.shared<64xf32> to %first scratch %scratch, %diagonal
       : tensor<64x64xf32, #tile.fragment<warps = 4>> -> !tile.shared<64x64xbf16>, !tile.shared<64x64xf16>, !tile.shared<1280xf32>
-    tile.inverse %n to %second scratch %scratch, %diagonal
+    tile.inverse negated %n to %second scratch %scratch, %diagonal
       : tensor<64x64xf32, #tile.fragment<warps = 4>> -> !tile.shared<64x64xf16>, !tile.shared<64x64xf16>, !tile.shared<1280xf32>
     tile.sync
     %x = tile.load %first : !tile.shared<64x64xbf16> -> tensor<64x64xbf16, #tile.fragment<warps = 4>>

@@ -516,13 +516,13 @@ def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
 def Tile_InverseOp : Tile_Op<"inverse"> {
   let summary = "the inverse of a unit lower triangular matrix";
   let description = [{
-    result = (I + stril(matrix))^-1, written to a 16-bit tile `CxC` (zeros above the diagonal included), times `scale` (a columns vector given as a buffer `Cxf32`) by columns if there is one.
+    result = (I + stril(matrix))^-1, with `negated` (I - stril(matrix))^-1, written to a 16-bit tile `CxC` (zeros above the diagonal included), times `scale` (a columns vector given as a buffer `Cxf32`) by columns if there is one.
     matrix: an f32 fragment `64x64` of four warps, entries on and above the diagonal are not read. 16x16 diagonal blocks by f32 forward substitution, one lane a column; blocks below by products in
     f16 (mma.sync), each entry of the inverse being a sum of products with earlier ones: never powers of the matrix. `scratch`: `!tile.shared<64x64xf16>` and `f32` room for the diagonal blocks.
     Narrows: the off-diagonal blocks of matrix and inverse are f16 operands.
   }];
-  let arguments = (ins AnyStaticShapeTensor:$matrix, Optional<Tile_SharedType>:$scale, Tile_SharedType:$result, Tile_SharedType:$scratch, Tile_SharedType:$diagonal);
-  let assemblyFormat = "$matrix (`scale` $scale^ `:` type($scale))? `to` $result `scratch` $scratch `,` $diagonal attr-dict `:` type($matrix) `->` type($result) `,` type($scratch) `,` type($diagonal)";
+  let arguments = (ins AnyStaticShapeTensor:$matrix, Optional<Tile_SharedType>:$scale, Tile_SharedType:$result, Tile_SharedType:$scratch, Tile_SharedType:$diagonal, UnitAttr:$negated);
+  let assemblyFormat = "(`negated` $negated^)? $matrix (`scale` $scale^ `:` type($scale))? `to` $result `scratch` $scratch `,` $diagonal attr-dict `:` type($matrix) `->` type($result) `,` type($scratch) `,` type($diagonal)";
 }
 
 #endif // RONDO_DIALECT_TILE_TILE_OPS_TD

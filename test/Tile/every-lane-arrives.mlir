@@ -1,0 +1,32 @@
+// RUN: rondo-opt %s --rondo-lower-tiles | FileCheck %s --check-prefixes=CHECK,ONE
+// RUN: rondo-opt %s --rondo-lower-tiles=every-lane-arrives | FileCheck %s --check-prefixes=CHECK,ALL
+
+// Two barriers: full counts the warp that commits, empty the four that release.
+tile.kernel @kernel attributes {chunk = 64 : i64, arrays = []} {
+  %c = tile.make_channel : !tile.channel<1>
+  // ONE-DAG: %[[W:.*]] = arith.constant 1 : i32
+  // ONE-DAG: %[[F:.*]] = arith.constant 4 : i32
+  // ALL-DAG: %[[W:.*]] = arith.constant 32 : i32
+  // ALL-DAG: %[[F:.*]] = arith.constant 128 : i32
+  // CHECK: nvvm.mbarrier.init %{{.*}}, %[[W]]
+  // CHECK: nvvm.mbarrier.init %{{.*}}, %[[F]]
+  tile.role "reader" warps 4 {
+    %t = arith.constant 0 : index
+    // CHECK: nvvm.mbarrier.try_wait
+    tile.wait %c[%t] : !tile.channel<1>
+    // CHECK: nvvm.bar.warp.sync
+    // ONE: scf.if
+    // ALL-NOT: scf.if
+    // CHECK: nvvm.mbarrier.arrive
+    tile.release %c[%t] : !tile.channel<1>
+  }
+  tile.role "writer" warps 1 {
+    %t = arith.constant 0 : index
+    tile.acquire %c[%t] : !tile.channel<1>
+    // CHECK: nvvm.bar.warp.sync
+    // ONE: scf.if
+    // ALL-NOT: scf.if
+    // CHECK: nvvm.mbarrier.arrive
+    tile.commit %c[%t] : !tile.channel<1>
+  }
+}
