@@ -4,12 +4,13 @@
 // Two barriers: full counts the warp that commits, empty the four that release.
 tile.kernel @kernel attributes {chunk = 64 : i64, arrays = []} {
   %c = tile.make_channel : !tile.channel<1>
-  // ONE-DAG: %[[W:.*]] = arith.constant 1 : i32
-  // ONE-DAG: %[[F:.*]] = arith.constant 4 : i32
-  // ALL-DAG: %[[W:.*]] = arith.constant 32 : i32
-  // ALL-DAG: %[[F:.*]] = arith.constant 128 : i32
-  // CHECK: nvvm.mbarrier.init %{{.*}}, %[[W]]
-  // CHECK: nvvm.mbarrier.init %{{.*}}, %[[F]]
+  // CHECK: scf.if
+  // ONE: arith.constant 1 : i32
+  // ALL: arith.constant 32 : i32
+  // CHECK-NEXT: nvvm.mbarrier.init
+  // ONE: arith.constant 4 : i32
+  // ALL: arith.constant 128 : i32
+  // CHECK-NEXT: nvvm.mbarrier.init
   tile.role "reader" warps 4 {
     %t = arith.constant 0 : index
     // CHECK: nvvm.mbarrier.try_wait
