@@ -94,16 +94,16 @@ TEST(LayoutsTest, ColumnsAndRowsAreThoseOfFragments) {
   forEachThread(warps, [&](Numbers &t) {
     for (int64_t i = 0; i < columns / 4; ++i)
       ++ofColumns[{layouts::columnsIndex(t, i), 0}];
-    for (int64_t i = 0; i < 2; ++i)
-      ++ofRows[{layouts::rowsIndex(t, i), 0}];
+    for (int64_t i = 0; i < 4; ++i)
+      ++ofRows[{layouts::rowsIndex(t, i, warps), 0}];
     // As `tile.broadcast` takes them.
     for (int64_t i = 0; i < columns / 2; ++i) {
       EXPECT_EQ(layouts::columnsIndex(t, i / 4 * 2 + i % 2), layouts::fragmentIndex(t, i, 1));
-      EXPECT_EQ(layouts::rowsIndex(t, i / 2 % 2), layouts::fragmentIndex(t, i, 0));
+      EXPECT_EQ(layouts::rowsIndex(t, i / 2 % 2, warps), layouts::fragmentIndex(t, i, 0));
     }
   });
   expectEach(ofColumns, columns, 1, warps * 8);
-  expectEach(ofRows, 16 * warps, 1, 4);
+  expectEach(ofRows, 2 * 16 * warps, 1, 4); // two blocks
 }
 
 TEST(LayoutsTest, EachWarpHasACopyOfLanes) {
@@ -253,33 +253,4 @@ TEST(LayoutsTest, DescriptorsFindTheElements) {
                         expected);
             }
       }
-}
-
-/// mma.sync: register b of the pair for columns 8j .. 8j+7 of the result has k = 2 (lane%4) + 8b, column lane/4.
-TEST(LayoutsTest, RightOperandsOfWarps) {
-  for (bool transposed : {false, true}) {
-    constexpr int64_t width = 64, depth = 64;
-    int64_t rows = transposed ? depth : width;
-    for (int64_t step = 0; step < depth / 16; ++step)
-      for (int64_t pair = 0; pair < width / 16; ++pair) {
-        std::array<int64_t, 32> addresses;
-        for (int64_t lane = 0; lane < 32; ++lane) {
-          Numbers t(0, lane);
-          int64_t row = 16 * (transposed ? step : pair), unit = 2 * (transposed ? pair : step);
-          addresses[lane] =
-              layouts::matrixOffset(t, layouts::rightRow(t, transposed), unit, layouts::rightUnit(t, transposed)) +
-              row * layouts::kRowBytes + unit / 8 * layouts::blockBytes(rows);
-        }
-        expectNoConflict(addresses);
-        for (int64_t lane = 0; lane < 32; ++lane)
-          for (int64_t m = 0; m < 4; ++m) {
-            std::array<int64_t, 2> elements = matrixElements(addresses, lane, m, transposed);
-            for (int64_t c = 0; c < 2; ++c) {
-              int64_t k = 16 * step + 2 * (lane % 4) + 8 * (m % 2) + c, column = 16 * pair + 8 * (m / 2) + lane / 4;
-              EXPECT_EQ(elements[c],
-                        transposed ? layouts::elementOffset(k, column, rows) : layouts::elementOffset(column, k, rows));
-            }
-          }
-      }
-  }
 }

@@ -8,6 +8,7 @@
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #include "Kernel.h"
+#include "rondo/Dialect/Tile/Layouts.h"
 
 #include "llvm/ADT/StringExtras.h"
 
@@ -73,21 +74,16 @@ void RoleLowering::waitForAll() {
 // wgmma
 //===----------------------------------------------------------------------------------------------------------------===//
 
-/// A descriptor of a swizzled tile as an operand of wgmma. Both kinds go from eight rows to the next by 1024 bytes.
-/// Rows along the summed dimension (transposed): 64 columns are one after the other, and then comes the next block of
-/// columns.
+/// A descriptor of a swizzled tile as an operand of wgmma.
 static Value makeDescriptor(RoleLowering &l, Value address, SharedType type, bool transposed) {
-  int64_t blockBytes = type.getBlockBytes();
-  uint64_t leading = transposed ? blockBytes / 16 : 1, stride = 1024 / 16, swizzle128 = 1;
-  uint64_t constant = leading << 16 | stride << 32 | swizzle128 << 62;
   Value start = l.shr(LLVM::PtrToIntOp::create(l.b, l.b.getI32Type(), address), 4);
-  return arith::AddIOp::create(l.b, arith::ExtUIOp::create(l.b, l.b.getI64Type(), start), l.i64(constant));
+  return arith::AddIOp::create(l.b, arith::ExtUIOp::create(l.b, l.b.getI64Type(), start),
+                               l.i64(layouts::descriptor(type.getBlockBytes(), transposed)));
 }
 
 /// The descriptor of step k (16 along the summed dimension).
 static Value stepDescriptor(RoleLowering &l, Value descriptor, SharedType type, bool transposed, int64_t k) {
-  int64_t blockBytes = type.getBlockBytes();
-  int64_t bytes = transposed ? k * 16 * 128 : k / 4 * blockBytes + k % 4 * 32;
+  int64_t bytes = layouts::stepOffset(type.getBlockBytes(), transposed, k);
   return bytes == 0 ? descriptor : l.add(descriptor, l.i64(bytes / 16));
 }
 

@@ -1,6 +1,7 @@
 //===- LowerTransfer.cpp - Between registers and shared memory, and between layouts ----------------------------===//
 
 #include "Kernel.h"
+#include "rondo/Dialect/Tile/Layouts.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -13,18 +14,15 @@ using namespace rondo::tile;
 Scalars RoleLowering::indices(RankedTensorType type, int64_t dimension) {
   Scalars result;
   int64_t count = getScalarsPerThread(type) * (isPacked(type) ? 2 : 1);
-  auto rowOf = [&](int64_t half) { return add(add(shl(warp, 4), quad), 8 * half); };
-  auto columnOf = [&](int64_t n, int64_t c) { return add(shl(inQuad, 1), 8 * n + c); };
   for (int64_t i = 0; i < count; ++i) {
-    Value index =
-        llvm::TypeSwitch<Attribute, Value>(type.getEncoding())
-            .Case([&](FragmentAttr) { return dimension == 0 ? rowOf(i / 2 % 2) : columnOf(i / 4, i % 2); })
-            .Case([&](ColumnsAttr) { return columnOf(i / 2, i % 2); })
-            .Case([&](RowsAttr rows) { return add(rowOf(i % 2), 16 * rows.getWarps() * (i / 2)); })
-            .Case([&](LanesAttr) { return add(mul(lane, count), i); })
-            .Case([&](OctetsAttr) { return dimension == 0 ? add(shl(warp, 3), i / 2) : add(shl(lane, 1), i % 2); })
-            .Case([&](OctetRowsAttr) { return add(shl(warp, 3), i); })
-            .Default([](Attribute) { return Value(); });
+    Value index = llvm::TypeSwitch<Attribute, Value>(type.getEncoding())
+                      .Case([&](FragmentAttr) { return layouts::fragmentIndex(*this, i, dimension); })
+                      .Case([&](ColumnsAttr) { return layouts::columnsIndex(*this, i); })
+                      .Case([&](RowsAttr rows) { return layouts::rowsIndex(*this, i, rows.getWarps()); })
+                      .Case([&](LanesAttr) { return layouts::lanesIndex(*this, i, count); })
+                      .Case([&](OctetsAttr) { return layouts::octetsIndex(*this, i, dimension); })
+                      .Case([&](OctetRowsAttr) { return layouts::octetRowsIndex(*this, i); })
+                      .Default([](Attribute) { return Value(); });
     if (!index)
       return {};
     result.push_back(index);
@@ -33,8 +31,7 @@ Scalars RoleLowering::indices(RankedTensorType type, int64_t dimension) {
 }
 
 Value RoleLowering::matrixAddress(Value buffer, SharedType type, Value row, int64_t unit, Value bit) {
-  Value inRow = bitXor(add(bit, unit % 8), bitAnd(lane, 7));
-  Value address = gep(buffer, add(shl(row, 7), shl(inRow, 4)));
+  Value address = gep(buffer, layouts::matrixOffset(*this, row, unit, bit));
   return gep(address, unit / 8 * type.getBlockBytes());
 }
 
@@ -49,23 +46,18 @@ class FragmentAddresses {
 public:
   FragmentAddresses(RoleLowering &l, Value buffer, SharedType type, bool transposed)
       : l(l), buffer(buffer), type(type), transposed(transposed) {
-    Value matrix = l.shr(l.lane, 3), inMatrix = l.bitAnd(l.lane, 7);
-    down = l.bitAnd(matrix, 1);
-    right = l.shr(matrix, 1);
     if (!transposed) {
-      row = l.add(l.add(l.shl(l.warp, 4), l.shl(down, 3)), inMatrix);
+      row = layouts::matrixRow(l);
+      right = layouts::matrixIsRight(l);
       return;
     }
-    // Rows of the fragment are columns of the tile: 64 of them, four warps, in each block.
-    Value unit = l.add(l.shl(l.bitAnd(l.warp, 3), 1), down);
-    Value inBlock = l.add(l.shl(l.add(l.shl(right, 3), inMatrix), 7), l.shl(l.bitXor(unit, inMatrix), 4));
-    first = l.gep(buffer, inBlock);
+    first = l.gep(buffer, layouts::transposedOffset(l));
     if (type.getSlotShape()[1] > 64)
       first = l.gep(first, l.mul(l.shr(l.warp, 2), type.getBlockBytes()));
   }
 
   Value operator[](int64_t k) {
-    return transposed ? l.gep(first, k * 2048) : l.matrixAddress(buffer, type, row, 2 * k, right);
+    return transposed ? l.gep(first, k * layouts::kTransposedStep) : l.matrixAddress(buffer, type, row, 2 * k, right);
   }
 
 private:
@@ -73,15 +65,12 @@ private:
   Value buffer;
   SharedType type;
   bool transposed;
-  Value down, right, row, first;
+  Value right, row, first;
 };
 } // namespace
 
 static Value octetAddress(RoleLowering &l, Value buffer, int64_t row) {
-  // Row 8w + u: its swizzle is u. Lane l holds columns 2l and 2l+1, four lanes a unit.
-  Value unit = l.bitXor(l.shr(l.lane, 2), l.i32(row));
-  Value offset = l.add(l.add(l.shl(l.warp, 10), l.shl(unit, 4)), l.shl(l.bitAnd(l.lane, 3), 2));
-  return l.gep(l.gep(buffer, offset), row * 128);
+  return l.gep(l.gep(buffer, layouts::octetOffset(l, row)), row * layouts::kRowBytes);
 }
 
 /// The address of two neighbours in a row of a plain `RxC` buffer: row r (0, 1) of column group n of this thread.

@@ -33,14 +33,14 @@ template <class Thread>
 auto fragmentIndex(Thread &t, int64_t i, int64_t dimension) {
   return dimension == 0 ? fragmentRow(t, i / 2 % 2) : fragmentColumn(t, i / 4, i % 2);
 }
-/// `#tile.columns` and `#tile.rows`.
+/// `#tile.columns`, and `#tile.rows` of `warps` warps.
 template <class Thread>
 auto columnsIndex(Thread &t, int64_t i) {
   return fragmentColumn(t, i / 2, i % 2);
 }
 template <class Thread>
-auto rowsIndex(Thread &t, int64_t i) {
-  return fragmentRow(t, i);
+auto rowsIndex(Thread &t, int64_t i, int64_t warps) {
+  return t.add(fragmentRow(t, i % 2), 16 * warps * (i / 2));
 }
 /// `#tile.lanes`, `count` elements a thread.
 template <class Thread>
@@ -94,15 +94,16 @@ auto matrixIsRight(Thread &t) {
 /// The row of the fragment that this lane names.
 template <class Thread>
 auto matrixRow(Thread &t) {
-  return t.add(t.add(t.shl(t.warp, 4), t.shl(matrixIsLow(t), 3)), t.bitAnd(t.lane, 7));
+  auto inMatrix = t.bitAnd(t.lane, 7), low = matrixIsLow(t);
+  return t.add(t.add(t.shl(t.warp, 4), t.shl(low, 3)), inMatrix);
 }
 /// The same where rows of the fragment are columns of the tile: four warps to a block, and 2048 bytes to the next 16
 /// columns of the fragment.
 template <class Thread>
 auto transposedOffset(Thread &t) {
-  auto inMatrix = t.bitAnd(t.lane, 7);
-  auto unit = t.add(t.shl(t.bitAnd(t.warp, 3), 1), matrixIsLow(t));
-  return t.add(t.shl(t.add(t.shl(matrixIsRight(t), 3), inMatrix), 7), t.shl(t.bitXor(unit, inMatrix), 4));
+  auto inMatrix = t.bitAnd(t.lane, 7), low = matrixIsLow(t), right = matrixIsRight(t);
+  auto unit = t.add(t.shl(t.bitAnd(t.warp, 3), 1), low);
+  return t.add(t.shl(t.add(t.shl(right, 3), inMatrix), 7), t.shl(t.bitXor(unit, inMatrix), 4));
 }
 inline constexpr int64_t kTransposedStep = 16 * kRowBytes;
 
@@ -128,17 +129,6 @@ inline constexpr uint64_t descriptor(int64_t blockBytes, bool transposed) {
 /// Bytes from the tile's beginning to step k, 16 along the summed dimension.
 inline constexpr int64_t stepOffset(int64_t blockBytes, bool transposed, int64_t k) {
   return transposed ? k * 16 * kRowBytes : k / 4 * blockBytes + k % 4 * 32;
-}
-
-/// For the right operand of mma.sync, two matrices along the summed dimension for each eight columns of the result:
-/// the row and the unit that this lane names, beside those of the step.
-template <class Thread>
-auto rightRow(Thread &t, bool transposed) {
-  return t.add(t.shl(transposed ? matrixIsLow(t) : matrixIsRight(t), 3), t.bitAnd(t.lane, 7));
-}
-template <class Thread>
-auto rightUnit(Thread &t, bool transposed) {
-  return transposed ? matrixIsRight(t) : matrixIsLow(t);
 }
 
 } // namespace rondo::tile::layouts
