@@ -182,16 +182,13 @@ static CheckResult compare(StringRef name, bool isState, const NpyArray &array, 
           norm += y * y;
         }
     }
-  // A head whose values cancel to less than a tenth of the average head's is measured against that tenth. An output of
-  // a few tokens is a few dot products a head: one or two of many heads always cancel, and inputs rounded to 16 bits
-  // would decide; there the measure is the average head itself. What is about to underflow in f32 counts as it is.
-  constexpr double kTinyNorm = 1e-30;
-  constexpr int64_t kFewTokens = 4;
-  const double smallestHead = !isState && T < kFewTokens ? 1.0 : 0.1;
+  // A head whose values cancel to less than a tenth of the average head's is measured against that tenth; what is about
+  // to underflow in f32 counts as it is.
+  constexpr double kSmallestHead = 0.1, kTinyNorm = 1e-30;
   double average = std::sqrt(std::accumulate(norms.begin(), norms.end(), 0.0) / std::max<size_t>(1, norms.size()));
   for (auto [difference, norm] : llvm::zip_equal(differences, norms))
     result.error =
-        std::max(result.error, std::sqrt(difference) / std::max({std::sqrt(norm), smallestHead * average, kTinyNorm}));
+        std::max(result.error, std::sqrt(difference) / std::max({std::sqrt(norm), kSmallestHead * average, kTinyNorm}));
   return result;
 }
 

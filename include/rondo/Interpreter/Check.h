@@ -82,7 +82,7 @@ struct CheckResult {
   std::string name;
   bool isState = false;
   /// The largest ||kernel - interpreter|| / ||interpreter|| over batch entries and heads; a head that cancels to less
-  /// than a tenth of the average (with one to three tokens: than the average) is measured against that.
+  /// than a tenth of the average is measured against that tenth.
   double error = 0;
   /// Elements that are not finite where the interpreter's are, or the other way round. They are not part of `error`.
   int64_t wrongNonFinite = 0;
