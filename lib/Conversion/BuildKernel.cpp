@@ -188,17 +188,9 @@ public:
   using RondoBuildKernelBase::RondoBuildKernelBase;
 
   void runOnOperation() override {
-    FailureOr<Type> defaultType = parseType(dtype);
-    if (failed(defaultType))
+    FailureOr<ElementTypes> types = parseElementTypes(getOperation(), dtype, dtypes);
+    if (failed(types))
       return signalPassFailure();
-    ElementTypes types{*defaultType, {}};
-    for (const std::string &entry : dtypes) {
-      auto [name, type] = StringRef(entry).split('=');
-      FailureOr<Type> parsed = parseType(type);
-      if (failed(parsed))
-        return signalPassFailure();
-      types.byName[name] = *parsed;
-    }
     SmallVector<func::FuncOp> bodies;
     for (auto body : getOperation().getOps<func::FuncOp>())
       if (body->hasAttr("rondo.chunk") && !body->hasAttr("rondo.arrays") && !body->hasAttr("rondo.backward"))
@@ -206,34 +198,22 @@ public:
     for (func::FuncOp body : bodies) {
       // The forward body is also what the backward kernel begins with.
       if (auto backward = getOperation().lookupSymbol<func::FuncOp>((body.getSymName() + "_backward").str())) {
-        if (failed(buildBackwardKernel(body, backward, types, keepEvery)))
+        if (failed(buildBackwardKernel(body, backward, *types, keepEvery)))
           return signalPassFailure();
         backward.erase();
       }
       if (body->hasAttr("rondo.step")) {
-        if (failed(buildStepKernel(body, types)))
+        if (failed(buildStepKernel(body, *types)))
           return signalPassFailure();
         body.erase();
         continue;
       }
       ForwardBuilder builder(body, block);
-      if (failed(builder.collectArrays(types)))
+      if (failed(builder.collectArrays(*types)))
         return signalPassFailure();
       builder.build();
       body.erase();
     }
-  }
-
-private:
-  FailureOr<Type> parseType(StringRef name) {
-    MLIRContext *context = &getContext();
-    if (name == "f32")
-      return Type(Float32Type::get(context));
-    if (name == "bf16")
-      return Type(BFloat16Type::get(context));
-    if (name == "f16")
-      return Type(Float16Type::get(context));
-    return getOperation().emitError("unknown element type '") << name << "': write f32, bf16 or f16";
   }
 };
 

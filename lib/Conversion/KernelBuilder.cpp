@@ -13,6 +13,31 @@
 using namespace mlir;
 using namespace rondo;
 
+FailureOr<ElementTypes> rondo::parseElementTypes(Operation *op, StringRef dtype, ArrayRef<std::string> dtypes) {
+  MLIRContext *context = op->getContext();
+  auto parse = [&](StringRef name) -> FailureOr<Type> {
+    if (name == "f32")
+      return Type(Float32Type::get(context));
+    if (name == "bf16")
+      return Type(BFloat16Type::get(context));
+    if (name == "f16")
+      return Type(Float16Type::get(context));
+    return op->emitError("unknown element type '") << name << "': write f32, bf16 or f16";
+  };
+  FailureOr<Type> byDefault = parse(dtype);
+  if (failed(byDefault))
+    return failure();
+  ElementTypes types{*byDefault, {}};
+  for (const std::string &entry : dtypes) {
+    auto [name, type] = StringRef(entry).split('=');
+    FailureOr<Type> parsed = parse(type);
+    if (failed(parsed))
+      return failure();
+    types.byName[name] = *parsed;
+  }
+  return types;
+}
+
 Value KernelBuilder::index(int64_t value) { return arith::ConstantIndexOp::create(b, loc, value); }
 Value KernelBuilder::mul(Value lhs, Value rhs) { return arith::MulIOp::create(b, loc, lhs, rhs); }
 Value KernelBuilder::add(Value lhs, Value rhs) { return arith::AddIOp::create(b, loc, lhs, rhs); }

@@ -45,6 +45,10 @@ struct ElementTypes {
   llvm::StringMap<mlir::Type> byName;
 };
 
+/// From a pass's options `dtype` and `dtypes` (name=type each); an error at `op` for what is no element type.
+mlir::FailureOr<ElementTypes> parseElementTypes(mlir::Operation *op, llvm::StringRef dtype,
+                                                llvm::ArrayRef<std::string> dtypes);
+
 class KernelBuilder {
 public:
   KernelBuilder(mlir::func::FuncOp body, llvm::StringRef block)

@@ -16,8 +16,7 @@
  * pool keeps it for the next call. Where the driver has no pools, they lie behind the workspace.
  *
  * Threads: a module may be used by one thread at a time. Its launches may go to several streams, unless they share
- * memory
- * (`rondo_cuda_shares_memory`): a workspace, or temporaries without a pool. Different modules are independent.
+ * memory (`rondo_cuda_shares_memory`): a workspace, or temporaries without a pool. Different modules are independent.
  * Errors: the status, and one line in `rondo_error_message()`. A launch returns before the kernel ends; what goes wrong
  * on the device shows in a later call (`rondo_cuda_synchronize`).
  *

@@ -790,24 +790,14 @@ LogicalResult ColumnBuilder::build(gpu::GPUModuleOp module) {
   return success();
 }
 
-static Type parseElement(MLIRContext *context, StringRef name) {
-  if (name == "bf16")
-    return BFloat16Type::get(context);
-  if (name == "f16")
-    return Float16Type::get(context);
-  return Float32Type::get(context);
-}
-
 namespace {
 struct BuildColumns : rondo::impl::RondoBuildColumnsBase<BuildColumns> {
   using RondoBuildColumnsBase::RondoBuildColumnsBase;
 
   void runOnOperation() override {
-    ElementTypes types{parseElement(&getContext(), dtype), {}};
-    for (const std::string &entry : dtypes) {
-      auto [name, type] = StringRef(entry).split('=');
-      types.byName[name] = parseElement(&getContext(), type);
-    }
+    FailureOr<ElementTypes> types = parseElementTypes(getOperation(), dtype, dtypes);
+    if (failed(types))
+      return signalPassFailure();
     for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
       auto chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk");
       if (!chunk || body->hasAttr("rondo.arrays") || body->hasAttr("rondo.backward") || body->hasAttr("rondo.step"))
@@ -815,7 +805,7 @@ struct BuildColumns : rondo::impl::RondoBuildColumnsBase<BuildColumns> {
       ColumnBuilder builder(body);
       if (chunk.getInt() != 1) {
         builder.reason = "it is the body of a chunk, not of one token (rondo-derive{form=sequential chunk=1})";
-      } else if (failed(builder.collect(types))) {
+      } else if (failed(builder.collect(*types))) {
         return signalPassFailure();
       } else if (succeeded(builder.plan())) {
         if (failed(builder.build(getModule())))

@@ -1,5 +1,6 @@
 //===- ScheduleTiles.cpp - Chunk bodies to kernels of tiles -----------------------------------------------------===//
 
+#include "../KernelBuilder.h"
 #include "Scheduler.h"
 #include "rondo/Conversion/Passes.h"
 
@@ -11,24 +12,14 @@ namespace rondo {
 using namespace mlir;
 using namespace rondo;
 
-static Type parseElement(MLIRContext *context, StringRef name) {
-  if (name == "bf16")
-    return BFloat16Type::get(context);
-  if (name == "f16")
-    return Float16Type::get(context);
-  return Float32Type::get(context);
-}
-
 namespace {
 struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
   using RondoScheduleTilesBase::RondoScheduleTilesBase;
 
   void runOnOperation() override {
-    llvm::StringMap<Type> elements;
-    for (const std::string &entry : dtypes) {
-      auto [name, type] = StringRef(entry).split('=');
-      elements[name] = parseElement(&getContext(), type);
-    }
+    FailureOr<ElementTypes> types = parseElementTypes(getOperation(), dtype, dtypes);
+    if (failed(types))
+      return signalPassFailure();
     // One part of a program that does not fit decides for all.
     llvm::SmallPtrSet<Attribute, 4> refused;
     for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
@@ -37,7 +28,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
       Attribute program = body->getAttr("rondo.program");
       if (program && refused.contains(program))
         continue;
-      if (schedule(body, elements))
+      if (schedule(body, *types))
         continue;
       if (required)
         return signalPassFailure();
@@ -46,7 +37,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
     }
   }
 
-  bool schedule(func::FuncOp body, const llvm::StringMap<Type> &elements) {
+  bool schedule(func::FuncOp body, const ElementTypes &types) {
     std::string reason;
     Location loc = body.getLoc();
     // As many chunks on their way as fit.
@@ -64,7 +55,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
         halved = schedule::cloneForChunk(body, budget.chunk);
       if (isHalved && !halved)
         continue;
-      schedule::Scheduler scheduler(isHalved ? halved : body, parseElement(&getContext(), dtype), elements, budget);
+      schedule::Scheduler scheduler(isHalved ? halved : body, types.byDefault, types.byName, budget);
       if (FailureOr<tile::KernelOp> kernel = scheduler.build(); succeeded(kernel)) {
         schedule::simplify(*kernel);
         schedule::prefetchTokens(*kernel);
