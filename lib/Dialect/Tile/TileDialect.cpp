@@ -106,15 +106,15 @@ LogicalResult BlockOp::verify() {
 
 LogicalResult WindowOp::verify() {
   SharedType from = getTile().getType(), to = getResult().getType();
-  if (from.getElementType().isF32() && !from.getRing() && from.getShape().size() <= 2 &&
-      to.getElementType().isF32() && !to.getRing() && to.getShape().size() == 1 &&
-      to.getShape()[0] <= from.getShape().back())
+  if (from.getElementType().isF32() && !from.getRing() && from.getShape().size() <= 2 && to.getElementType().isF32() &&
+      !to.getRing() && to.getShape().size() == 1 && to.getShape()[0] <= from.getShape().back())
     return success();
   if (!from.isSwizzled() || from.getRing() || from.isWindow() || to.getElementType() != from.getElementType() ||
       to.getRowsOfWhole() != from.getShape()[0] || to.getShape()[1] > from.getShape()[1] ||
       (to.getShape()[1] > 64 && to.getShape()[1] % 64))
-    return emitOpError("takes rows and columns of a 16-bit tile, more than 64 columns in blocks of 64, or of a row of a "
-                       "plain buffer");
+    return emitOpError(
+        "takes rows and columns of a 16-bit tile, more than 64 columns in blocks of 64, or of a row of a "
+        "plain buffer");
   return success();
 }
 
