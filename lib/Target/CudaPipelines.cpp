@@ -69,6 +69,12 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
   copyOptions(options, chunk);
   chunk.chunk = 64;
   chunk.form = "chunk";
+  pm.addNestedPass<MixerOp>(createRondoRaiseUpdates());
+  RondoSpecializeOptions specialize;
+  specialize.sizes.assign(chunk.sizes.begin(), chunk.sizes.end());
+  pm.addPass(createRondoSpecialize(specialize));
+  pm.addPass(createRondoInterleaveWrites());
+  chunk.sizes.clear();
   buildToChunkPipeline(pm, chunk);
   pm.addPass(createCSEPass());
   pm.addPass(createRondoSplitCascade());

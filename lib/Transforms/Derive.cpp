@@ -142,6 +142,9 @@ LogicalResult Derive::derive(MixerOp mixer, int64_t chunk, bool isStep) {
         describe(mixer.getArgName(i), param ? "param" : "token", mixer.getArgAttr(i, "rondo.dims"), type);
     if (mixer.isGrouped(i))
       attrs.set(kGroupedAttr, builder.getUnitAttr());
+    for (StringRef name : {"rondo.stack", "rondo.write_number"}) // of rondo-interleave-writes
+      if (Attribute attr = mixer.getArgAttr(i, name))
+        attrs.set(name, attr);
     inputAttrs.push_back(attrs.getDictionary(&getContext()));
   }
   for (unsigned i = 0; i < mixer.getNumResults(); ++i) {
@@ -166,6 +169,9 @@ LogicalResult Derive::derive(MixerOp mixer, int64_t chunk, bool isStep) {
   function->setAttr("rondo.chunk", builder.getI64IntegerAttr(chunk));
   if (isStep)
     function->setAttr("rondo.step", builder.getUnitAttr());
+  for (StringRef name : {"rondo.writes", "rondo.program"})
+    if (Attribute attr = mixer->getAttr(name))
+      function->setAttr(name, attr);
   Block *block = function.addEntryBlock();
   builder.setInsertionPointToStart(block);
   Deriver deriver(mixer, structure, builder, chunk);

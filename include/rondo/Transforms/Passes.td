@@ -151,6 +151,45 @@ def RondoRaiseUpdates : Pass<"rondo-raise-updates", "::rondo::MixerOp"> {
   let dependentDialects = ["::rondo::RondoDialect"];
 }
 
+def RondoInterleaveWrites : Pass<"rondo-interleave-writes", "::mlir::ModuleOp"> {
+  let summary = "Turn a mixer with several writes a token into one with a row for each write";
+  let description = [{
+    The delta rule with n writes a token, S <- a S, then for j = 1 .. n  S <- S + k_j f(v_j, S^T k_j)^T, is the delta rule with one write for a sequence of
+    n T rows: row n t + j has k_j[t], v_j[t], the decay a[t] for the first of a token and 1 for the others, and what the token reads is the read of its last
+    row. The system of a chunk of 64 rows is then unit lower triangular as any other, 64 x 64, with 64 / n tokens in it.
+
+    ```mlir
+    rondo.mixer @m(%k1, %k2, %v1, %v2: tokens, %a, %q) {
+      rondo.decay %S, %a
+      %y1 = rondo.read %S, %k1 rows                          // and %e1 = %v1 - %y1
+      rondo.write %S, %k1, %e1
+      %y2 = rondo.read %S, %k2 rows                          // and %e2 = %v2 - %y2
+      rondo.write %S, %k2, %e2
+      %o = rondo.read %S, %q rows
+    ```
+    ==> (types left out)
+    ```mlir
+    rondo.mixer @m(%n {rondo.write_number}, %a {rondo.stack = ["a"]}, %k {rondo.stack = ["k1", "k2"]}, %v {rondo.stack = ["v1", "v2"]}, %q {rondo.stack = ["q"]})
+        attributes {rondo.writes = 2, rondo.program = [the arrays of before]} {
+      %b = rondo.select %n, 1, %a
+      rondo.decay %S, %b
+      %y = rondo.read %S, %k rows                            // and %e = %v - %y
+      rondo.write %S, %k, %e
+      %o = rondo.read %S, %q rows
+    ```
+
+    `rondo.stack` names the arrays that the rows of a token come from, one after the other (one name: the same in all rows); `rondo.write_number` is the number of a
+    row in its token. Rows are a power of two: with three writes the fourth row writes nothing.
+
+    A mixer stays as it is unless it has one matrix state with numbers as decays, two to four writes that each depend on a read, made in the same way of
+    different token values, and no other read before the last of them. Needs sizes that are numbers.
+
+    Numerics: exact.
+  }];
+  let statistics = [Statistic<"numInterleaved", "interleaved", "Mixers with a row for each write">];
+  let dependentDialects = ["::rondo::RondoDialect"];
+}
+
 def RondoSpecialize : Pass<"rondo-specialize", "::mlir::ModuleOp"> {
   let summary = "Replace named sizes with numbers";
   let description = [{

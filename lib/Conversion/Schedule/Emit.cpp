@@ -352,9 +352,15 @@ Value Scheduler::operand(Value value, Role &role) {
       buffer = ownTokens(role, ownColumns(role, buffer), /*isSquare=*/false);
     if (role.isInBlocks())
       buffer = ownBlock(role, buffer);
-    ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
-    auto type = fragmentType(transposed ? ArrayRef<int64_t>({shape[1], shape[0]}) : shape, element, role);
-    result = tile::LoadOp::create(at, type, buffer, transposed ? at.getUnitAttr() : UnitAttr());
+    SmallVector<int64_t> shape(cast<tile::SharedType>(buffer.getType()).getShape());
+    if (writes > 1)
+      shape[0] = tokens;
+    if (transposed)
+      std::swap(shape[0], shape[1]);
+    auto load = tile::LoadOp::create(at, fragmentType(shape, element, role), buffer,
+                                     transposed ? at.getUnitAttr() : UnitAttr());
+    load.setInterleave(writes);
+    result = load;
   } else if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>();
              keep &&
              analysis.getPadding(keep.getOperand()) == std::optional<double>(keep.getFill().convertToDouble())) {
@@ -611,12 +617,16 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
     tile::DrainOp::create(outer, UnitAttr());
     tile::SyncOp::create(outer, UnitAttr());
   }
-  tile::StoreOp::create(at, narrow, ownTokens(role, buffer, /*isSquare=*/false), at.getUnitAttr());
+  auto store = tile::StoreOp::create(at, narrow, ownTokens(role, buffer, /*isSquare=*/false), at.getUnitAttr());
+  store.setInterleave(writes);
   if (role.inner) {
     staged.push_back({buffer, name});
     return success();
   }
   tile::SyncOp::create(at, at.getUnitAttr());
+  // A token's output is that of its last write.
+  if (writes > 1)
+    buffer = rowsOfWrite(at, buffer, writes - 1);
   tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, firstFree(at));
   return success();
 }

@@ -22,6 +22,32 @@ Value Scheduler::lanes(Value value) {
   return made;
 }
 
+Value Scheduler::loadLanes(Value argument) {
+  ImplicitLocOpBuilder &at = gates->b;
+  auto type = RankedTensorType::get({tokens}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
+  auto index = cast<RankedTensorType>(type.clone(at.getI32Type()));
+  auto filled = [&](int64_t number) -> Value {
+    auto attr = DenseElementsAttr::get(cast<ShapedType>(index), at.getI32IntegerAttr(number));
+    return arith::ConstantOp::create(at, attr);
+  };
+  auto makeNumber = [&]() -> Value {
+    Value row = tile::IotaOp::create(at, index, at.getI64IntegerAttr(0));
+    return arith::AndIOp::create(at, row, filled(writes - 1));
+  };
+  if (body.getArgAttr(cast<BlockArgument>(argument).getArgNumber(), "rondo.write_number"))
+    return arith::SIToFPOp::create(at, type, makeNumber());
+  // Of the arrays of the writes, each row has one.
+  Value made;
+  for (auto [number, name] : llvm::enumerate(arraysOf(argument))) {
+    Value own = tile::LoadTokensOp::create(at, type, at.getStringAttr(name), gates->time);
+    if (made)
+      own = arith::SelectOp::create(
+          at, arith::CmpIOp::create(at, arith::CmpIPredicate::eq, makeNumber(), filled(number)), own, made);
+    made = own;
+  }
+  return made;
+}
+
 Value Scheduler::makeLanes(Value value) {
   ImplicitLocOpBuilder &at = gates->b;
   auto vectorType = RankedTensorType::get({tokens}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
@@ -33,7 +59,7 @@ Value Scheduler::makeLanes(Value value) {
   if (int64_t number = analysis.getState(value); number >= 0)
     return scalarStates.lookup(number);
   if (analysis.isToken(value))
-    return tile::LoadTokensOp::create(at, vectorType, at.getStringAttr(analysis.getName(value)), gates->time);
+    return loadLanes(value);
   if (analysis.isParameter(value))
     return tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(value)), Value());
   Operation *op = value.getDefiningOp();

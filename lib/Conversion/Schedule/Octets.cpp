@@ -230,9 +230,10 @@ Value Scheduler::gramBuffer(const DecayedGram &match, bool isRounded, Role &cons
 //===----------------------------------------------------------------------------------------------------------------===//
 
 Value Scheduler::ownBlock(Role &role, Value buffer) {
-  if (cast<tile::SharedType>(buffer.getType()).getShape()[1] == 64)
+  ArrayRef<int64_t> shape = cast<tile::SharedType>(buffer.getType()).getShape();
+  if (shape[1] == 64)
     return buffer;
-  auto piece = tile::SharedType::get(b.getContext(), {tokens, 64}, element, false);
+  auto piece = tile::SharedType::get(b.getContext(), {shape[0], 64}, element, false);
   return tile::BlockOp::create(role.b, piece, buffer, role.part);
 }
 

@@ -30,6 +30,8 @@ Type Scheduler::elementOf(StringRef name) const {
 LogicalResult Scheduler::collect() {
   chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
   steps = tokens / chunk;
+  if (auto attr = body->getAttrOfType<IntegerAttr>("rondo.writes"))
+    writes = attr.getInt();
   if (chunk != budget.chunk)
     return refuse(body.getLoc(), "a chunk has " + Twine(chunk) + " tokens, not 64"), failure();
   for (BlockArgument argument : body.getArguments().drop_front()) {
@@ -41,7 +43,8 @@ LogicalResult Scheduler::collect() {
     if (role.getValue() == "token" && shape.size() == 2 && shape[1] % 8 != 0)
       return refuse(argument.getLoc(), "vectors of " + Twine(shape[1]) + " numbers (TMA reads 16 bytes at a time)"),
              failure();
-    if (role.getValue() == "token" && shape.size() == 2 && elementOf(analysis.getName(argument)) != element)
+    if (role.getValue() == "token" && shape.size() == 2 &&
+        llvm::any_of(arraysOf(argument), [&](StringRef name) { return elementOf(name) != element; }))
       return refuse(argument.getLoc(), "vectors of different element types"), failure();
   }
   if (element.getIntOrFloatBitWidth() != 16)
@@ -171,7 +174,7 @@ Value Scheduler::ownColumns(Role &role, Value buffer) {
   auto type = cast<tile::SharedType>(buffer.getType());
   if (type.getShape()[1] == 64)
     return buffer;
-  auto piece = tile::SharedType::get(role.b.getContext(), {tokens, 64}, element, false);
+  auto piece = tile::SharedType::get(role.b.getContext(), {type.getShape()[0], 64}, element, false);
   return tile::BlockOp::create(role.b, piece, buffer, tile::CopyIndexOp::create(role.b));
 }
 
@@ -263,8 +266,9 @@ LogicalResult Scheduler::createRoles() {
   blocks = allPieces / pieces;
 
   auto name = body->getAttrOfType<StringAttr>("rondo.kernel");
-  kernel = tile::KernelOp::create(b, name ? name : b.getStringAttr(body.getSymName() + "_kernel"), describeArrays(),
-                                  b.getI64IntegerAttr(tokens), b.getI64IntegerAttr(blocks));
+  kernel =
+      tile::KernelOp::create(b, name ? name : b.getStringAttr(body.getSymName() + "_kernel"), describeArrays(),
+                             b.getI64IntegerAttr(tokens), b.getI64IntegerAttr(blocks), b.getI64IntegerAttr(writes));
   b.createBlock(&kernel.getBody());
 
   for (const MatrixState &state : matrices)
@@ -375,6 +379,14 @@ LogicalResult Scheduler::chooseRegisters() {
   return success();
 }
 
+/// The rows of a tile of 64 that one write of each token has, as TMA brings and takes them: one after the other.
+Value Scheduler::rowsOfWrite(ImplicitLocOpBuilder &at, Value buffer, int64_t number) {
+  int64_t rows = tokens / writes, columns = cast<tile::SharedType>(buffer.getType()).getShape()[1];
+  auto window = tile::SharedType::get(at.getContext(), {rows, columns}, element, /*ring=*/false, tokens);
+  return tile::WindowOp::create(at, window, buffer, arith::ConstantIndexOp::create(at, number * rows),
+                                arith::ConstantIndexOp::create(at, 0));
+}
+
 void Scheduler::emitFetch(InputGroup &group, ImplicitLocOpBuilder &at, Value time, bool isBeside) {
   SmallVector<StringRef> names;
   SmallVector<Value> buffers, offsets;
@@ -382,15 +394,18 @@ void Scheduler::emitFetch(InputGroup &group, ImplicitLocOpBuilder &at, Value tim
     tile::AcquireOp::create(at, group.channel->handle, time);
   Value zero = arith::ConstantIndexOp::create(at, 0);
   for (Value argument : group.arguments) {
-    names.push_back(analysis.getName(argument));
     Value ring = tokenTiles[argument].ring;
     bool isRing = cast<tile::SharedType>(ring.getType()).getRing();
-    buffers.push_back(isRing ? tile::SlotOp::create(at, ring, time).getResult() : ring);
-    Value offset = zero;
+    Value buffer = isRing ? tile::SlotOp::create(at, ring, time).getResult() : ring, offset = zero;
     if (blocks > 1 && sliced.contains(argument))
       offset =
           arith::MulIOp::create(at, tile::BlockIndexOp::create(at), arith::ConstantIndexOp::create(at, 64 * pieces));
-    offsets.push_back(offset);
+    SmallVector<StringRef> arrays = arraysOf(argument);
+    for (auto [number, name] : llvm::enumerate(arrays)) {
+      names.push_back(name);
+      buffers.push_back(arrays.size() == 1 ? buffer : rowsOfWrite(at, buffer, number));
+      offsets.push_back(offset);
+    }
   }
   tile::FetchOp::create(at, group.channel->handle, time, at.getStrArrayAttr(names), buffers, offsets,
                         isBeside ? at.getUnitAttr() : UnitAttr());
@@ -504,15 +519,26 @@ FailureOr<tile::KernelOp> Scheduler::build() {
   };
   if (failed(collect()) || failed(createRoles()))
     return fail();
-  // Reads of the states first: they need nothing but arguments and are on the longest path.
-  for (auto &role : llvm::to_vector(llvm::map_range(roles, [](auto &role) { return role.get(); })))
+  // Reads of the states first: they need nothing but arguments and are on the longest path. Where their operands are
+  // made (rows in order), these come before: nothing may wait between products that share a left operand.
+  for (auto &role : llvm::to_vector(llvm::map_range(roles, [](auto &role) { return role.get(); }))) {
+    SmallVector<linalg::ContractOp> reads;
     if (role->kind == RoleKind::State)
       for (int64_t number : role->states)
         for (Operation *user : states[number].getUsers())
-          if (auto read = dyn_cast<linalg::ContractOp>(user);
-              read && read.getInputs()[0] != read.getInputs()[1] && read.getOutputs()[0] != states[number] &&
-              roleOf(read.getResult(0)) == role && !matrix(read.getResult(0), *role))
-            return fail();
+          if (auto read = dyn_cast<linalg::ContractOp>(user); read && read.getInputs()[0] != read.getInputs()[1] &&
+                                                              read.getOutputs()[0] != states[number] &&
+                                                              roleOf(read.getResult(0)) == role)
+            reads.push_back(read);
+    for (linalg::ContractOp read : llvm::reverse(reads)) {
+      bool isLeft = analysis.dependsOnArrays(read.getInputs()[0]);
+      if (writes > 1 && !tile(read.getInputs()[isLeft ? 1 : 0], *role))
+        return fail();
+    }
+    for (linalg::ContractOp read : reads)
+      if (!matrix(read.getResult(0), *role))
+        return fail();
+  }
   // Then what the states' own products add to, before operands of other products come to registers.
   for (auto [number, value] : llvm::enumerate(finals)) {
     Role *role = octets ? roleOf(states[number]) : nullptr;

@@ -107,6 +107,8 @@ struct Role {
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
   /// Buffers that it has written for itself in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> own;
+  /// Tiles that it has made and of which all of its warps know.
+  llvm::DenseSet<mlir::Value> synced;
   /// Channels that it has waited for.
   llvm::DenseMap<Channel *, bool> waited;
   /// The loop inside an iteration that is being filled, and its variable. Octets: over blocks of 64 channels; products:
@@ -189,6 +191,7 @@ private:
   Value ownBlock(Role &role, Value buffer);
   /// The slot of this iteration, after a wait if the role is not its producer.
   Value openSlot(Role &role, Shared shared);
+  Value rowsOfWrite(mlir::ImplicitLocOpBuilder &at, Value buffer, int64_t number);
   /// The role that issues the copies of a group.
   void emitFetch(InputGroup &group, mlir::ImplicitLocOpBuilder &at, Value time, bool isBeside);
   void fetchInState(Role &role);
@@ -228,6 +231,7 @@ private:
   //===--- Gates.cpp: numbers of tokens, in lanes ---------------------------------------------------------------===//
   Value lanes(Value value);
   Value makeLanes(Value value);
+  Value loadLanes(Value argument);
   mlir::LogicalResult makeScan(chunk::ScanOp op);
 
   //===--- Share.cpp: values in shared memory ---------------------------------------------------------------------===//
@@ -251,6 +255,8 @@ private:
   /// The sums over a matrix's rows, weighted, that the role of the matrix makes.
   Value rowSums(Value value, Value weights, Value rows, Role &consumer);
   Shared *tokenTile(Value argument, bool isSliced);
+  /// The arrays that the rows of a token of this argument come from in turn; one: all from that.
+  llvm::SmallVector<mlir::StringRef> arraysOf(Value argument);
 
   //===--- Octets.cpp: decays by channel --------------------------------------------------------------------------===//
   /// The role, if the body has decays by channel. Requests are collected; `emitOctets` fills the role at the end.
@@ -289,6 +295,9 @@ private:
   int64_t chunk = 0;
   /// Tokens of an iteration, and chunks in it.
   int64_t tokens = 64, steps = 1;
+  /// Rows of the chunk that a token has (`rondo-interleave-writes`); where there are several, what is said of tokens
+  /// here is about rows.
+  int64_t writes = 1;
   /// 64-column pieces of the free axis that one block works on, and the number of blocks.
   int64_t pieces = 1, blocks = 1;
   /// Columns of the state's fragments.

@@ -6,6 +6,13 @@ using namespace mlir;
 using namespace rondo;
 using namespace rondo::schedule;
 
+SmallVector<StringRef> Scheduler::arraysOf(Value argument) {
+  unsigned number = cast<BlockArgument>(argument).getArgNumber();
+  if (auto names = body.getArgAttrOfType<ArrayAttr>(number, "rondo.stack"))
+    return llvm::to_vector(names.getAsValueRange<StringAttr>());
+  return {analysis.getName(argument)};
+}
+
 Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
   auto it = tokenTiles.find(argument);
   if (it != tokenTiles.end()) {
@@ -18,11 +25,13 @@ Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
   int64_t columns = blocks > 1 && isSliced ? 64 * pieces : alignUp(shapeOf(argument)[1], 64);
   if (octets) // Lifetimes differ: `mergeInputs` decides.
     return &(tokenTiles[argument] = {allocateRing({tokens, columns}, element), &addChannel(*load, 1)});
-  return &(tokenTiles[argument] = {allocate({tokens, columns}, element, budget.inputSlots), inputChannel});
+  int64_t rows = arraysOf(argument).size() == 1 ? tokens / writes : tokens;
+  return &(tokenTiles[argument] = {allocate({rows, columns}, element, budget.inputSlots), inputChannel});
 }
 
 Value Scheduler::tile(Value value, Role &consumer) {
-  if (analysis.isToken(value)) {
+  // Rows of several writes have to be put in order first.
+  if (analysis.isToken(value) && writes == 1) {
     Shared *shared = tokenTile(value, /*isSliced=*/false);
     return shared ? openSlot(consumer, *shared) : Value();
   }
@@ -49,8 +58,9 @@ Value Scheduler::tile(Value value, Role &consumer) {
     SmallVector<int64_t> padded{tokens, alignUp(shape[1], 64)};
     if (producer.kind == RoleKind::State)
       padded[1] = 64 * producer.copies;
-    Channel &channel = addChannel(producer, 2);
-    Shared shared{allocate(padded, element, 2), &channel};
+    int64_t slots = writes > 1 ? std::min<int64_t>(2, budget.inputSlots) : 2;
+    Channel &channel = addChannel(producer, slots);
+    Shared shared{allocate(padded, element, slots), &channel};
     auto round = [&](Value wide) {
       // Columns beyond the last are summed over: there a function of the zeros that TMA gives must be 0 as well.
       if (value.getDefiningOp<linalg::GenericOp>() && shape[1] % 64 && producer.kind == RoleKind::Products &&
@@ -75,7 +85,7 @@ Value Scheduler::tile(Value value, Role &consumer) {
     it = tiles.insert({value, shared}).first;
   }
   Shared shared = it->second;
-  if (shared.channel->producer == &consumer)
+  if (shared.channel->producer == &consumer && consumer.synced.insert(value).second)
     tile::SyncOp::create(consumer.b, consumer.b.getUnitAttr());
   return openSlot(consumer, shared);
 }

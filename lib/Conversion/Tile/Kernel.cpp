@@ -7,7 +7,9 @@ using namespace rondo;
 using namespace rondo::tile;
 
 Kernel::Kernel(KernelOp op, LLVM::LLVMFuncOp function, Operation *before)
-    : Kernel(op.getArrays(), op.getChunk(), op.getBlocks(), function, before) {}
+    : Kernel(op.getArrays(), op.getChunk() / op.getWrites(), op.getBlocks(), function, before) {
+  writes = op.getWrites();
+}
 
 Kernel::Kernel(ArrayAttr descriptions, int64_t chunk, int64_t blocks, LLVM::LLVMFuncOp function, Operation *before)
     : chunk(chunk), blocks(blocks), function(function), b(function.getLoc(), before) {

@@ -35,6 +35,8 @@ public:
 
   /// Tokens a chunk.
   int64_t chunk;
+  /// Rows of a chunk that a token has.
+  int64_t writes = 1;
   /// All lanes of a warp arrive at a barrier, not the first one for them.
   bool everyLaneArrives = false;
 

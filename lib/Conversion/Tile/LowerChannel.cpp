@@ -141,14 +141,14 @@ static FailureOr<Boxes> makeBoxes(Operation *op, StringRef name, StringRef role,
     return op->emitOpError("moves arrays with one feature dimension, '") << name << "' has " << array->sizes.size();
   if (array->element != buffer.getElementType())
     return op->emitOpError("does not convert: '") << name << "' is " << array->element << ", the buffer is " << buffer;
-  if (buffer.getRing() || buffer.isWindow() || buffer.getShape().size() != 2)
+  if (buffer.getRing() || buffer.getShape().size() != 2 || (buffer.isWindow() && buffer.getShape()[1] % 64))
     return op->emitOpError("moves tokens x features buffers, not ") << buffer;
   Boxes boxes;
   int64_t rows = buffer.getShape()[0], columns = buffer.getShape()[1];
   boxes.swizzle = buffer.isSwizzled() ? 128 : 0;
   boxes.columns = buffer.isSwizzled() ? 64 : columns;
   boxes.count = columns / boxes.columns;
-  boxes.bytes = rows * boxes.columns * buffer.getElementType().getIntOrFloatBitWidth() / 8;
+  boxes.bytes = buffer.getBlockBytes(); // from one box to the next
   if (rows > 256 || boxes.columns > 256)
     return op->emitOpError("moves at most 256 tokens and (plain) 256 features, not ") << buffer;
   boxes.map = l.kernel.map(name, {boxes.columns, rows}, boxes.swizzle);

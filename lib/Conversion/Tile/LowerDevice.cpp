@@ -71,7 +71,8 @@ static LogicalResult checkVector(Operation *op, RankedTensorType type) {
 LogicalResult rondo::tile::lower(CountOp op, RoleLowering &l) {
   Value left = arith::SubIOp::create(l.b, l.kernel.tokens(), l.mul(l.getScalar(op.getChunk()), l.kernel.chunk));
   left = arith::MinSIOp::create(l.b, left, l.i32(l.kernel.chunk));
-  l.set(op.getResult(), {arith::MaxSIOp::create(l.b, left, l.i32(0))});
+  left = arith::MaxSIOp::create(l.b, left, l.i32(0));
+  l.set(op.getResult(), {l.kernel.writes > 1 ? l.mul(left, l.kernel.writes) : left});
   return success();
 }
 
@@ -87,6 +88,8 @@ LogicalResult rondo::tile::lower(LoadTokensOp op, RoleLowering &l) {
   Value base = l.kernel.base(*array), stride = l.kernel.stride(array->name, "T");
   Scalars result;
   for (Value position : l.indices(type, 0)) {
+    if (l.kernel.writes > 1)
+      position = l.shr(position, llvm::Log2_64(l.kernel.writes));
     Value token = arith::MinSIOp::create(l.b, l.add(first, position), last);
     Value index = arith::MulIOp::create(l.b, widen(l, token), stride);
     result.push_back(loadElement(l, elementAddress(l, base, index, array->element), array->element));
@@ -106,8 +109,14 @@ LogicalResult rondo::tile::lower(StoreTokensOp op, RoleLowering &l) {
   Value base = l.kernel.base(*array), stride = l.kernel.stride(array->name, "T");
   l.ifThen(isOwner(l, type.getEncoding()), [&] {
     for (auto [position, value] : llvm::zip_equal(l.indices(type, 0), l.get(op.getValue()))) {
-      Value token = l.add(first, position), written = value;
-      l.ifThen(l.compare(CmpIPredicate::slt, token, l.kernel.tokens()), [&] {
+      Value written = value, isLast;
+      if (l.kernel.writes > 1) {
+        Value write = l.bitAnd(position, l.kernel.writes - 1);
+        isLast = l.compare(CmpIPredicate::eq, write, l.i32(l.kernel.writes - 1));
+        position = l.shr(position, llvm::Log2_64(l.kernel.writes));
+      }
+      Value token = l.add(first, position);
+      l.ifThen(both(l, isLast, l.compare(CmpIPredicate::slt, token, l.kernel.tokens())), [&] {
         Value index = arith::MulIOp::create(l.b, widen(l, token), stride);
         storeElement(l, written, elementAddress(l, base, index, array->element), array->element);
       });

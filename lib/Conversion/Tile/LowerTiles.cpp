@@ -567,6 +567,8 @@ LogicalResult KernelLowering::dispatch(Value lane, Value warp) {
 }
 
 LogicalResult KernelLowering::run() {
+  if (!llvm::isPowerOf2_64(op.getWrites()) || op.getChunk() % op.getWrites())
+    return op.emitOpError("has a power of two of writes a token, a part of the chunk, not ") << op.getWrites();
   if (failed(place()) || failed(budgetRegisters()) || failed(layOut()))
     return failure();
 
@@ -619,7 +621,7 @@ LogicalResult KernelLowering::run() {
   function->setAttr(NVVM::NVVMDialect::getMaxntidAttrName(), b.getDenseI32ArrayAttr({threads, 1, 1}));
   function->setAttr(NVVM::NVVMDialect::getMinctasmAttrName(), b.getI32IntegerAttr(1));
   function->setAttr("rondo.arrays", op.getArrays());
-  function->setAttr("rondo.chunk", b.getI64IntegerAttr(op.getChunk()));
+  function->setAttr("rondo.chunk", b.getI64IntegerAttr(kernel->chunk));
   auto entryOf = [&](StringRef name, int64_t value) { return b.getNamedAttr(name, b.getI64IntegerAttr(value)); };
   function->setAttr("rondo.launch",
                     b.getDictionaryAttr({entryOf("threads", threads), entryOf("shared", sharedBytes),

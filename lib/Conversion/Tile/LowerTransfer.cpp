@@ -44,8 +44,22 @@ namespace {
 /// warp, columns 16k .. 16k+15; in register order: rows 0-7 and 8-15 of the left eight columns, then of the right.
 class FragmentAddresses {
 public:
-  FragmentAddresses(RoleLowering &l, Value buffer, SharedType type, bool transposed)
-      : l(l), buffer(buffer), type(type), transposed(transposed) {
+  FragmentAddresses(RoleLowering &l, Value buffer, SharedType type, bool transposed, int64_t interleave, int64_t rows)
+      : l(l), buffer(buffer), type(type), transposed(transposed), interleave(interleave), rows(rows) {
+    if (interleave > 1) {
+      // Where rows of the fragment are columns of the tile, the matrices in the middle change places.
+      Value inMatrix = l.bitAnd(l.lane, 7), low = layouts::matrixIsLow(l);
+      right = layouts::matrixIsRight(l);
+      if (transposed) {
+        row = l.add(l.shl(right, 3), inMatrix);
+        right = l.add(l.shl(l.bitAnd(l.warp, 3), 1), low);
+        if (type.getSlotShape()[1] > 64)
+          this->buffer = l.gep(buffer, l.mul(l.shr(l.warp, 2), type.getBlockBytes()));
+      } else {
+        row = layouts::matrixRow(l);
+      }
+      return;
+    }
     if (!transposed) {
       row = layouts::matrixRow(l);
       right = layouts::matrixIsRight(l);
@@ -57,14 +71,29 @@ public:
   }
 
   Value operator[](int64_t k) {
+    if (interleave > 1) {
+      Value place = getInterleaved(transposed ? l.add(row, 16 * k) : row);
+      int64_t unit = transposed ? 0 : 2 * k;
+      Value inRow = l.bitXor(l.add(right, unit % 8), l.bitAnd(place, 7));
+      return l.gep(l.gep(buffer, l.add(l.shl(place, 7), l.shl(inRow, 4))), unit / 8 * type.getBlockBytes());
+    }
     return transposed ? l.gep(first, k * layouts::kTransposedStep) : l.matrixAddress(buffer, type, row, 2 * k, right);
   }
 
 private:
+  /// The row of the tile that is row `row` of the value.
+  Value getInterleaved(Value row) {
+    Value inGroup = l.shr(row, llvm::Log2_64(interleave));
+    if (type.getShape()[0] != rows) // one group for all
+      return inGroup;
+    return l.add(l.mul(l.bitAnd(row, interleave - 1), rows / interleave), inGroup);
+  }
+
   RoleLowering &l;
   Value buffer;
   SharedType type;
   bool transposed;
+  int64_t interleave, rows;
   Value right, row, first;
 };
 } // namespace
@@ -105,7 +134,8 @@ LogicalResult rondo::tile::lower(LoadOp op, RoleLowering &l) {
   if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
     if (shape[1] % 16)
       return op.emitOpError("needs columns in sixteens");
-    FragmentAddresses addresses(l, address, buffer, op.getTransposed());
+    FragmentAddresses addresses(l, address, buffer, op.getTransposed(), op.getInterleave(),
+                                shape[op.getTransposed() ? 1 : 0]);
     for (int64_t k = 0; k < shape[1] / 16; ++k)
       llvm::append_range(result, l.ldmatrix(addresses[k], op.getTransposed()));
   } else if (buffer.isSwizzled() && isa<OctetsAttr>(type.getEncoding())) {
@@ -152,7 +182,8 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
   if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
     if (shape[1] % 16)
       return op.emitOpError("needs columns in sixteens");
-    FragmentAddresses addresses(l, address, buffer, op.getTransposed());
+    FragmentAddresses addresses(l, address, buffer, op.getTransposed(), op.getInterleave(),
+                                shape[op.getTransposed() ? 1 : 0]);
     for (int64_t k = 0; k < shape[1] / 16; ++k)
       l.stmatrix(addresses[k], value.slice(4 * k, 4), op.getTransposed());
   } else if (buffer.isSwizzled() && isa<OctetsAttr>(type.getEncoding())) {

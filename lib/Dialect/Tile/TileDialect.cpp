@@ -119,7 +119,8 @@ LogicalResult WindowOp::verify() {
 }
 
 /// Whether a value in registers and a buffer hold the same elements.
-static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffer, bool transposed) {
+static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffer, bool transposed,
+                                    int64_t interleave) {
   auto type = cast<RankedTensorType>(value.getType());
   if (!type.getEncoding())
     return op->emitOpError("needs a layout on ") << type;
@@ -128,6 +129,16 @@ static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffe
   if (buffer.isWindow() && buffer.getShape()[1] % 64)
     return op->emitOpError("works on whole blocks of 64 columns, not on ") << buffer;
   SmallVector<int64_t> shape(buffer.getShape());
+  if (interleave != 1) {
+    if (!isa<FragmentAttr>(type.getEncoding()) || !buffer.isSwizzled() || buffer.isWindow())
+      return op->emitOpError("interleaves rows of whole 16-bit tiles and fragments only");
+    int64_t rows = type.getShape()[transposed ? 1 : 0];
+    if (!llvm::isPowerOf2_64(interleave) || rows % (8 * interleave))
+      return op->emitOpError("interleaves a power of two of groups, each of rows in eights");
+    // One group for all.
+    if (isa<LoadOp>(op) && shape[0] * interleave == rows)
+      shape[0] = rows;
+  }
   if (transposed)
     std::swap(shape.front(), shape.back());
   // Gram values are rounded where they are stored: before that they are parts of sums.
@@ -139,8 +150,12 @@ static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffe
   return success();
 }
 
-LogicalResult LoadOp::verify() { return verifyTransfer(*this, getResult(), getBuffer().getType(), getTransposed()); }
-LogicalResult StoreOp::verify() { return verifyTransfer(*this, getValue(), getBuffer().getType(), getTransposed()); }
+LogicalResult LoadOp::verify() {
+  return verifyTransfer(*this, getResult(), getBuffer().getType(), getTransposed(), getInterleave());
+}
+LogicalResult StoreOp::verify() {
+  return verifyTransfer(*this, getValue(), getBuffer().getType(), getTransposed(), getInterleave());
+}
 
 LogicalResult BroadcastOp::verify() {
   auto result = cast<RankedTensorType>(getResult().getType());

@@ -151,8 +151,12 @@ def Tile_KernelOp : Tile_Op<"kernel", [Symbol, IsolatedFromAbove, SingleBlock, N
   let description = [{
     Buffers and channels first, then the roles. `arrays` is the `rondo.arrays` attribute of the kernel; `blocks` thread blocks work
     on one (batch entry, head), each on its columns of the states (`tile.block_index`).
+
+    Where a token has several `writes`, a chunk has `chunk` / `writes` tokens and `writes` rows for each, one after the other: `tile.count`, `tile.load_tokens`
+    and `tile.store_tokens` are about rows (a scalar is the same in all rows of its token, and stored from the last).
   }];
-  let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$arrays, I64Attr:$chunk, DefaultValuedAttr<I64Attr, "1">:$blocks);
+  let arguments = (ins SymbolNameAttr:$sym_name, ArrayAttr:$arrays, I64Attr:$chunk, DefaultValuedAttr<I64Attr, "1">:$blocks,
+                       DefaultValuedAttr<I64Attr, "1">:$writes);
   let regions = (region SizedRegion<1>:$body);
   let assemblyFormat = "$sym_name attr-dict-with-keyword $body";
 }
@@ -178,7 +182,7 @@ def Tile_BlockIndexOp : Tile_IndexOp<"block_index", "which column block this thr
 def Tile_ChunksOp : Tile_IndexOp<"chunks", "the number of chunks, T divided by the chunk size, rounded up">;
 
 def Tile_CountOp : Tile_Op<"count", [Pure]> {
-  let summary = "valid tokens of a chunk";
+  let summary = "valid tokens (rows, where a token has several) of a chunk";
   let arguments = (ins Index:$chunk);
   let results = (outs Index:$result);
   let assemblyFormat = "$chunk attr-dict";
@@ -263,7 +267,7 @@ def Tile_FetchOp : Tile_Op<"fetch", [AttrSizedOperandSegments]> {
   let summary = "TMA: bring tiles of chunk t to shared memory and commit the slot when they are there";
   let description = [{
     For each buffer: tokens of chunk `chunk` of the token array of that name, features from the offset on (as many as the buffer
-    has columns, 64 a box); outside the array it reads 0. One thread of the role (of its first copy) issues; counts as this role's (single) arrival.
+    has columns, 64 a box; a buffer may be the window of some rows); outside the array it reads 0. One thread of the role (of its first copy) issues; counts as this role's (single) arrival.
 
     With `acquire` for roles that do other work as well: the issuing thread alone waits first until the slot is free (as `tile.acquire` would make all of
     them), and for chunks beyond the last nothing happens.
@@ -338,10 +342,16 @@ def Tile_LoadOp : Tile_Op<"load"> {
   let description = [{
     To a fragment of the tile's element type by ldmatrix: `RxC` tile to `RxC` fragment, or `transposed` to `CxR`. To octets directly
     (`64x64`). A vector `Nxf32` to columns, rows, lanes or octet rows.
+
+    `interleave` n, for fragments: the tile has n groups of rows one after the other, and the value takes a row of each in turn, row r of group g as row n r + g. A tile
+    of one group only is repeated: its row r as rows n r .. n r + n - 1.
   }];
-  let arguments = (ins Tile_SharedType:$buffer, UnitAttr:$transposed);
+  let arguments = (ins Tile_SharedType:$buffer, UnitAttr:$transposed, DefaultValuedAttr<I64Attr, "1">:$interleave);
   let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "(`transposed` $transposed^)? $buffer attr-dict `:` type($buffer) `->` type($result)";
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$buffer, "::mlir::UnitAttr":$transposed), [{
+    build($_builder, $_state, result, buffer, transposed, $_builder.getI64IntegerAttr(1));
+  }]>];
   let hasVerifier = 1;
 }
 
@@ -359,8 +369,12 @@ def Tile_StoreOp : Tile_Op<"store"> {
     (they are copies in the others), rows by their owners. A `#tile.gram` value goes to a `64x64xf32` buffer or, rounded, to a 16-bit tile, with zeros
     above the diagonal.
   }];
-  let arguments = (ins AnyStaticShapeTensor:$value, Tile_SharedType:$buffer, UnitAttr:$transposed);
+  let arguments = (ins AnyStaticShapeTensor:$value, Tile_SharedType:$buffer, UnitAttr:$transposed,
+                       DefaultValuedAttr<I64Attr, "1">:$interleave);
   let assemblyFormat = "(`transposed` $transposed^)? $value `to` $buffer attr-dict `:` type($value) `->` type($buffer)";
+  let builders = [OpBuilder<(ins "::mlir::Value":$value, "::mlir::Value":$buffer, "::mlir::UnitAttr":$transposed), [{
+    build($_builder, $_state, value, buffer, transposed, $_builder.getI64IntegerAttr(1));
+  }]>];
   let hasVerifier = 1;
 }
 
