@@ -135,3 +135,21 @@ tile.kernel @vector attributes {arrays = [
     %n = tile.load_state "n" init 0.0 : tensor<64x64xf32, #tile.fragment<warps = 4>>
   }
 }
+
+// -----
+
+// expected-error @below {{has a power of two of writes a token, a part of the chunk, not 3}}
+tile.kernel @writes attributes {arrays = [], chunk = 64 : i64, writes = 3 : i64} {
+  tile.role "one" warps 1 {
+  }
+}
+
+// -----
+
+tile.kernel @interleave attributes {arrays = [], chunk = 64 : i64} {
+  %a = tile.alloc : !tile.shared<64x64xbf16>
+  tile.role "one" warps 4 {
+    // expected-error @below {{interleaves a power of two of groups, each of rows in eights}}
+    %0 = tile.load %a {interleave = 16 : i64} : !tile.shared<64x64xbf16> -> tensor<64x64xbf16, #tile.fragment<warps = 4>>
+  }
+}
