@@ -169,7 +169,8 @@ static LogicalResult buildTiles(Source &source, CudaStage stage, const StringMap
   schedule.enableVerifier(false);
   buildToTilePipeline(schedule, tiles);
   // Chunk bodies that are left are what has no kernel of tiles; then no other part of the mixer has one.
-  if (failed(schedule.run(*copy)) || copy->getOps<tile::KernelOp>().empty() || !copy->getOps<func::FuncOp>().empty())
+  if (failed(schedule.run(*copy)) || copy->getOps<tile::KernelOp>().empty() ||
+      !llvm::all_of(copy->getOps<func::FuncOp>(), [](func::FuncOp body) { return body->hasAttr("rondo.prepare"); }))
     return failure();
   stopwatch.lap("tile");
   if (stage != CudaStage::tile) {

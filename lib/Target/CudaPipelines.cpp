@@ -91,6 +91,7 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
 }
 
 void rondo::buildTileToNVVMPipeline(OpPassManager &pm, bool sanitize) {
+  pm.addPass(createRondoLowerPrepare());
   RondoLowerTilesOptions lower;
   lower.everyLaneArrives = sanitize;
   pm.addPass(createRondoLowerTiles(lower));

@@ -577,10 +577,23 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
     when there are many. Rows after the last token read 0; where that does not give the value that `chunk.keep_rows` asks for, the last chunk is masked. Columns
     beyond the last of a tile that is a function of token arrays are 0 too, whatever the function of 0. Scalars of the tokens are read from device memory a chunk ahead.
 
+    Values of tokens, [C, N] or [C], that depend on no state and have no form here (sums over the channels of a token, what turns pairs of channels, what a scan makes), go into a kernel of their own:
+    the body of it, with `rondo.prepare`, stands before the kernel of tiles, which reads them as token arrays. They are found by trying: the innermost value that stood in the way is taken out, as often as
+    one does (eight times at most), so that a sum is handed over and not the vector that it scales. A vector of the chunk that multiplies the columns of a state (a rotation over the whole chunk) is handed over as well.
+
+    ```mlir
+    func.func @m(%n, %q, %k, %v, %beta, %S) { %norm = linalg.contract ins(%k, %k) -> [C] ... }
+    ```
+    ==>
+    ```mlir
+    func.func @m_prepare(%n, %k) -> (%norm {rondo.name = "temporary_0"}) attributes {rondo.kernel = "m_kernel_0", rondo.prepare}
+    tile.kernel @m_kernel_1 { ... tile.load_tokens "temporary_0" ... }
+    ```
+
     A body that has a value of another kind (no matrix state, several, decays by channel along the free axis, matrices a token, sizes above 256, f32 arrays) is left as it is with a remark, or is an error
     with `required`: the CUDA-core path takes it.
 
-    Numerics: narrows operands of products to the arrays' 16-bit type, once each, accumulates in f32; states, decays and vectors are f32. Reassociates.
+    Numerics: narrows operands of products to the arrays' 16-bit type, once each, accumulates in f32; states, decays and vectors are f32. Token vectors that are handed over are narrowed, numbers are not. Reassociates.
     `expm1(x) + 1` is `exp(x)`.
   }];
   let options = [
@@ -589,6 +602,42 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
     Option<"required", "required", "bool", "false", "a body that does not fit is an error">
   ];
   let dependentDialects = ["::rondo::tile::TileDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
+}
+
+def RondoLowerPrepare : Pass<"rondo-lower-prepare", "::mlir::ModuleOp"> {
+  let summary = "Turn bodies without states into kernels that go through tokens row by row";
+  let description = [{
+    What `rondo-schedule-tiles` has taken out of a chunk body (a function with `rondo.prepare`) depends on no state, so chunks run at the same time. A
+    warp takes a piece of the tokens of a batch entry and head: a chunk if a scan runs over it, else 16 tokens. It goes through them one after the other, with the
+    next row on its way from memory.
+
+    ```mlir
+    func.func @m_prepare(%n: index, %k: tensor<64x128xf32> {rondo.name = "k", rondo.role = "token"})
+        -> (tensor<64xf32> {rondo.name = "temporary_0", rondo.role = "output"}) attributes {rondo.chunk = 64, rondo.prepare,
+        rondo.kernel = "m_kernel_0", rondo.program = [...]} {
+      %norm = linalg.contract ins(%k, %k) ...     // the sum over the channels of a row
+      return %norm
+    }
+    ```
+    ==>
+    ```mlir
+    llvm.func @m_kernel_0(...) attributes {nvvm.kernel, rondo.launch = {blocks = 16, threads = 128, ...}} {
+      scf.for piece of this warp
+        row = k[first token]
+        scf.for token of the piece
+          next = k[token + 1]
+          norm = row[0] * row[0] + ...            // 4 of 128 channels a lane; then five shuffles
+          temporary_0[token] = norm
+    ```
+
+    A lane has N/32 neighbouring channels of a vector [N]; numbers are in all lanes. Elementwise operations, sums, products, maxima and minima over channels, every n-th
+    channel of a vector (`tensor.extract_slice`, `tensor.insert_slice`) and scans along time have this form, nothing else has: `rondo-schedule-tiles` takes out only what has it. A result
+    of role `total` is a vector [N] of a chunk, known after its last row; it goes to the row of the chunk's first token. Token vectors need 16-byte aligned rows, as those that TMA reads: the host
+    checks it.
+
+    Numerics: sums over channels in another order; narrows vectors to the 16-bit type of the arrays. Numbers and totals are f32.
+  }];
+  let dependentDialects = ["::mlir::LLVM::LLVMDialect", "::mlir::NVVM::NVVMDialect", "::mlir::gpu::GPUDialect", "::mlir::arith::ArithDialect", "::mlir::scf::SCFDialect"];
 }
 
 def RondoSplitCascade : Pass<"rondo-split-cascade", "::mlir::ModuleOp"> {

@@ -77,6 +77,14 @@ bool Analysis::dependsOnChannels(Value value) {
   return channels[value] = result;
 }
 
+/// A slice that takes all tokens and some of their channels (or, of a value without time, some rows).
+static bool isChannelSlice(Operation *op) {
+  auto slice = dyn_cast<tensor::ExtractSliceOp>(op);
+  return slice && !slice.getSource().getDefiningOp<chunk::IntervalProductsOp>() &&
+         slice.getSourceType().getRank() == slice.getType().getRank() &&
+         (slice.getSourceType().getShape()[0] == slice.getType().getShape()[0] || slice.getType().getRank() == 2);
+}
+
 static std::optional<unsigned> axisOf(AffineMap map, unsigned loop) {
   for (auto [axis, expr] : llvm::enumerate(map.getResults()))
     if (auto dim = dyn_cast<AffineDimExpr>(expr); dim && dim.getPosition() == loop)
@@ -112,6 +120,10 @@ uint64_t Analysis::timedAxes(Value value) {
     result = 0;
   } else if (auto scan = dyn_cast<chunk::ScanOp>(op)) {
     result = cast<OpResult>(value).getResultNumber() < scan.getNumStackedResults() ? 1 : 0;
+  } else if (auto insert = dyn_cast<tensor::InsertSliceOp>(op)) {
+    result = timedAxes(insert.getSource()) | timedAxes(insert.getDest());
+  } else if (isChannelSlice(op)) {
+    result = timedAxes(op->getOperand(0));
   } else if (isa<tensor::ExtractSliceOp>(op)) {
     auto rank = cast<RankedTensorType>(value.getType()).getRank();
     result = rank == 0 ? 0 : rank == 1 ? 1 : 3;
@@ -190,5 +202,52 @@ std::optional<double> Analysis::getPadding(Value value) {
   }
   if (auto keep = dyn_cast<chunk::KeepRowsOp>(op))
     return keep.getFill().convertToDouble();
+  if (isChannelSlice(op))
+    return getPadding(op->getOperand(0));
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(op)) {
+    std::optional<double> padding = getPadding(insert.getSource());
+    bool isAll = insert.getDest().getDefiningOp<tensor::EmptyOp>() || getPadding(insert.getDest()) == padding;
+    return isAll ? padding : std::nullopt;
+  }
+  // Rows of a scan come from memory: no role makes vectors so.
+  if (auto scan = dyn_cast<chunk::ScanOp>(op); scan && cast<RankedTensorType>(value.getType()).getRank() == 2)
+    return 0.0;
   return std::nullopt;
+}
+
+/// Whether rows after the last token may be what `chunk.keep_rows` put there. Running products and sums over earlier
+/// tokens pass the rows on to later ones only.
+bool Analysis::isKept(Value value) {
+  Operation *op = value.getDefiningOp();
+  if (!op || !(timedAxes(value) & 1))
+    return false;
+  if (isa<chunk::KeepRowsOp>(op))
+    return true;
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(op))
+    return isKept(insert.getSource()) || isKept(insert.getDest());
+  if (isChannelSlice(op))
+    return isKept(op->getOperand(0));
+  if (isa<chunk::IntervalProductsOp, chunk::CumprodOp, chunk::DecayedApplyOp, tensor::ExtractSliceOp, linalg::FillOp>(
+          op))
+    return false;
+  if (auto solve = dyn_cast<chunk::SolveOp>(op))
+    return isKept(solve.getMatrix()) || isKept(solve.getRhs());
+  auto structured = dyn_cast<linalg::LinalgOp>(op);
+  if (!structured)
+    return true;
+  SmallVector<AffineMap> maps = structured.getIndexingMapsArray();
+  for (OpOperand &operand : op->getOpOperands()) {
+    AffineMap map = maps[operand.getOperandNumber()];
+    if (map.getNumResults() > 0 && map.getResult(0) == maps.back().getResult(0) && isKept(operand.get()))
+      return true;
+  }
+  return false;
+}
+
+/// What rows after the last token hold, when it is known.
+std::optional<double> Analysis::getKept(Value value) {
+  if (auto scan = value.getDefiningOp<chunk::ScanOp>())
+    return cast<OpResult>(value).getResultNumber() < scan.getNumStackedResults() ? std::optional<double>(0.0)
+                                                                                 : std::nullopt;
+  return getPadding(value);
 }

@@ -168,15 +168,34 @@ Value Scheduler::matrix(Value value, Role &role) {
                                       : refuse(value.getLoc(), "a matrix made of a vector state");
   if (Value known = role.matrices.lookup(value))
     return known;
-  Value made = makeMatrix(value, role);
+  Value made = orBlocked(makeMatrix(value, role), value);
   // Interval products are cheap to read again and cost a register for every two elements to keep.
   if (made && !made.getDefiningOp<tile::IntervalProductsOp>())
     role.matrices[value] = made;
   return made;
 }
 
+bool Scheduler::isHalf(Value value, Role &role) {
+  if (role.kind != RoleKind::State || shapeOf(value).size() != 2 || analysis.timedAxes(value))
+    return false;
+  int64_t size = shapeOf(states[role.states.front()])[1 - role.freeAxis];
+  return size == depth && 2 * shapeOf(value)[1 - role.freeAxis] == size;
+}
+
+/// The number of a slice in pairs of the axis that is not free: 0 or 1.
+static std::optional<int64_t> matchPairs(OffsetSizeAndStrideOpInterface op, unsigned freeAxis) {
+  ArrayRef<int64_t> offsets = op.getStaticOffsets(), strides = op.getStaticStrides();
+  unsigned axis = 1 - freeAxis;
+  if (offsets.size() != 2 || offsets[freeAxis] != 0 || strides[freeAxis] != 1 || strides[axis] != 2 ||
+      (offsets[axis] != 0 && offsets[axis] != 1))
+    return std::nullopt;
+  return offsets[axis];
+}
+
 /// The shape of a value as a fragment of the role: rows along the free axis.
 SmallVector<int64_t> Scheduler::fragmentShape(Value value, unsigned rowAxis, Role &role) {
+  if (isHalf(value, role))
+    return {64, depth};
   bool isTime = role.kind == RoleKind::State && analysis.timedAxes(value) >> (1 - rowAxis) & 1;
   return {64, isTime ? chunk : role.isInBlocks() ? 64 : alignUp(shapeOf(value)[1 - rowAxis], 64)};
 }
@@ -251,6 +270,24 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
     return tile::MmaOp::create(at, type, left, right, Value(), UnitAttr());
   }
+  if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op); slice && isHalf(value, role))
+    if (std::optional<int64_t> which = matchPairs(slice, role.freeAxis)) {
+      Value whole = matrix(slice.getSource(), role);
+      return whole ? tile::SplitPairsOp::create(at, whole, *which ? at.getUnitAttr() : UnitAttr()).getResult()
+                   : Value();
+    }
+  if (auto insert = dyn_cast<tensor::InsertSliceOp>(op); insert && isHalf(insert.getSource(), role)) {
+    auto other = insert.getDest().getDefiningOp<tensor::InsertSliceOp>();
+    std::optional<int64_t> first = other ? matchPairs(other, role.freeAxis) : std::nullopt,
+                           second = matchPairs(insert, role.freeAxis);
+    if (first && second && *first != *second && isHalf(other.getSource(), role)) {
+      Value parts[2] = {};
+      for (auto [which, part] : {std::pair(*first, other), std::pair(*second, insert)})
+        if (!(parts[which] = matrix(part.getSource(), role)))
+          return {};
+      return tile::JoinPairsOp::create(at, parts[0], parts[1]);
+    }
+  }
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
     auto intervals = slice.getSource().getDefiningOp<chunk::IntervalProductsOp>();
     if (!intervals || shapeOf(value).size() != 2 || shapeOf(intervals.getOperand()).size() != 1 ||
@@ -321,6 +358,8 @@ Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
     } else if (map.getNumResults() == 1 && isa<AffineDimExpr>(map.getResult(0))) {
       bool alongRows = cast<AffineDimExpr>(map.getResult(0)).getPosition() == row;
       bool alongChannels = role.kind == RoleKind::Octets && !alongRows;
+      if (!alongRows && isHalf(value, role) && !analysis.isTotal(operand))
+        return orBlocked(refuse(op.getLoc(), "a vector along half the columns of a state"), operand);
       made = alongChannels ? this->alongChannels(operand) : vector(operand, role, alongRows);
       if (made && !alongChannels)
         made = tile::BroadcastOp::create(role.b, type, made);
@@ -475,7 +514,7 @@ Value Scheduler::vector(Value value, Role &role, bool alongRows) {
   DenseMap<Value, Value> &known = alongRows ? role.rows : role.columns;
   if (Value made = known.lookup(value))
     return made;
-  Value made = makeVector(value, role, alongRows);
+  Value made = orBlocked(makeVector(value, role, alongRows), value);
   if (made)
     known[value] = made;
   return made;
@@ -518,6 +557,16 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
     return tile::LoadParameterOp::create(at, type, at.getStringAttr(analysis.getName(value)), offset);
   }
   FloatAttr number;
+  if (analysis.isTotal(value)) {
+    if (role.kind != RoleKind::State || alongRows)
+      return refuse(value.getLoc(), "a vector of a chunk along rows");
+    bool pairs = 2 * shapeOf(value)[0] == depth;
+    if (!pairs && shapeOf(value)[0] != depth)
+      return refuse(value.getLoc(), "a vector of a chunk that is not along the columns of a state");
+    Value buffer = totalBuffer(value, pairs, role);
+    auto along = RankedTensorType::get({depth}, at.getF32Type(), layout);
+    return buffer ? tile::LoadOp::create(at, along, buffer, UnitAttr()).getResult() : Value();
+  }
   if (auto fill = value.getDefiningOp<linalg::FillOp>(); fill && matchPattern(fill.getInputs()[0], m_Constant(&number)))
     return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), number));
   if (role.kind != RoleKind::Octets && needsOctets(value) && !value.getDefiningOp<linalg::GenericOp>())

@@ -16,7 +16,7 @@ using namespace rondo::schedule;
 Value Scheduler::lanes(Value value) {
   if (Value known = laneValues.lookup(value))
     return known;
-  Value made = makeLanes(value);
+  Value made = orBlocked(makeLanes(value), value);
   if (made)
     laneValues[value] = made;
   return made;

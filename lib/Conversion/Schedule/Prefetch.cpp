@@ -16,23 +16,27 @@
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/Dialect/SCF/IR/SCF.h"
+#include "mlir/IR/IRMapping.h"
 #include "mlir/IR/PatternMatch.h"
 
 using namespace mlir;
 using namespace rondo;
 
 static void prefetchTokens(scf::ForOp loop, IRRewriter &rewriter) {
-  SmallVector<tile::LoadTokensOp> loads;
-  for (auto load : loop.getBody()->getOps<tile::LoadTokensOp>())
-    if (load.getChunk() == loop.getInductionVar())
-      loads.push_back(load);
+  SmallVector<Operation *> loads;
+  for (Operation &op : *loop.getBody())
+    if (isa<tile::LoadTokensOp, tile::LoadTotalOp>(op) && op.getOperand(0) == loop.getInductionVar())
+      loads.push_back(&op);
   if (loads.empty())
     return;
-  Location loc = loads.front().getLoc();
+  Location loc = loads.front()->getLoc();
   auto readAt = [&](OpBuilder &b, Value chunk) {
     SmallVector<Value> values;
-    for (tile::LoadTokensOp load : loads)
-      values.push_back(tile::LoadTokensOp::create(b, load.getLoc(), load.getType(), load.getArrayAttr(), chunk));
+    for (Operation *load : loads) {
+      IRMapping map;
+      map.map(load->getOperand(0), chunk);
+      values.push_back(b.clone(*load, map)->getResult(0));
+    }
     return values;
   };
 
@@ -44,9 +48,9 @@ static void prefetchTokens(scf::ForOp loop, IRRewriter &rewriter) {
       [&](OpBuilder &b, Location loc) { scf::YieldOp::create(b, loc, readAt(b, loop.getLowerBound())); },
       [&](OpBuilder &b, Location loc) {
         SmallVector<Value> zeros;
-        for (tile::LoadTokensOp load : loads)
+        for (Operation *load : loads)
           zeros.push_back(arith::ConstantOp::create(
-              b, loc, DenseElementsAttr::get(cast<ShapedType>(load.getType()), b.getF32FloatAttr(0))));
+              b, loc, DenseElementsAttr::get(cast<ShapedType>(load->getResult(0).getType()), b.getF32FloatAttr(0))));
         scf::YieldOp::create(b, loc, zeros);
       });
   auto makeNext = [&](OpBuilder &b, Location, ArrayRef<BlockArgument> carried) {

@@ -18,6 +18,23 @@ Value Scheduler::refuse(Location loc, const Twine &why) {
   return {};
 }
 
+Value Scheduler::orBlocked(Value made, Value value) {
+  if (made || blocked || analysis.dependsOn(value) || !value.getDefiningOp())
+    return made;
+  ArrayRef<int64_t> shape = shapeOf(value);
+  bool isVector = shape.size() == 2;
+  // TMA reads 16 bytes at a time, and zeros after the last token.
+  if (analysis.timedAxes(value) == 1 && (isVector || shape.size() == 1) && shape[0] == chunk &&
+      (!isVector || shape[1] % 8 == 0) && (!analysis.isKept(value) || analysis.getKept(value)) &&
+      rowForms.hasRows(value))
+    blocked = value;
+  // A vector of the chunk, which only the state takes along its columns.
+  if (!analysis.timedAxes(value) && shape.size() == 1 && (shape[0] == depth || 2 * shape[0] == depth) &&
+      rowForms.hasTotal(value))
+    blocked = value;
+  return made;
+}
+
 Type Scheduler::elementOf(StringRef name) const {
   auto it = elements.find(name);
   return it == elements.end() ? element : it->second;

@@ -16,6 +16,7 @@
 #ifndef RONDO_LIB_CONVERSION_SCHEDULE_SCHEDULER_H
 #define RONDO_LIB_CONVERSION_SCHEDULE_SCHEDULER_H
 
+#include "../Prepare/RowForm.h"
 #include "rondo/Dialect/Chunk/Chunk.h"
 #include "rondo/Dialect/Tile/Tile.h"
 
@@ -46,6 +47,11 @@ public:
   uint64_t timedAxes(mlir::Value value);
   /// The value in rows after the last token, when it is known: TMA reads zeros there.
   std::optional<double> getPadding(mlir::Value value);
+  /// Whether rows after the last token may be what `chunk.keep_rows` put there. Running products and sums over earlier
+  /// tokens pass the rows on to later ones only.
+  bool isKept(mlir::Value value);
+  /// What rows after the last token hold, when it is known; of the rows of scans as well.
+  std::optional<double> getKept(mlir::Value value);
   /// Dependence on matrix and vector states only.
   uint64_t dependsOnArrays(mlir::Value value) { return dependsOn(value) & arrayStates; }
   /// Whether running products of decays by channel go into a value.
@@ -57,6 +63,8 @@ public:
   /// The number of a state argument, or -1.
   int64_t getState(mlir::Value value) const;
   bool isToken(mlir::Value value) const { return hasRole(value, "token"); }
+  /// A vector of a chunk that another kernel has made.
+  bool isTotal(mlir::Value value) const { return hasRole(value, "total"); }
   bool isParameter(mlir::Value value) const { return hasRole(value, "param"); }
   mlir::StringRef getName(mlir::Value argument) const;
 
@@ -164,6 +172,9 @@ public:
   mlir::FailureOr<tile::KernelOp> build();
   std::string reason;
   mlir::Location reasonLoc;
+  /// The innermost value without a tile form that another kernel can hand over, or null; only if nothing else is in the
+  /// way.
+  mlir::Value blocked;
   /// Bytes of shared memory that the kernel asks for, and whether that is too much.
   int64_t sharedBytes = 0;
   bool isTooLarge = false;
@@ -252,6 +263,10 @@ private:
   Value rowsBuffer(Value value, Role &consumer);
   /// A vector as a buffer for products in the role of vector states itself.
   Value ownVector(Value value, Role &role);
+  /// A vector of the chunk, from another kernel; with `pairs` each element twice.
+  Value totalBuffer(Value value, bool pairs, Role &consumer);
+  /// A part of a state that has every second of its columns: held as a fragment with all of them, each pair the same.
+  bool isHalf(Value value, Role &role);
   /// The sums over a matrix's rows, weighted, that the role of the matrix makes.
   Value rowSums(Value value, Value weights, Value rows, Role &consumer);
   Shared *tokenTile(Value argument, bool isSliced);
@@ -282,6 +297,8 @@ private:
 
   mlir::Value refuse(mlir::Location loc, const llvm::Twine &why);
   mlir::RankedTensorType rowsType(int64_t size, Role &role);
+  /// `made`, the form of `value`; if it is null and `value` could be handed over, says so.
+  mlir::Value orBlocked(mlir::Value made, mlir::Value value);
   mlir::RankedTensorType fragmentType(llvm::ArrayRef<int64_t> shape, mlir::Type element, Role &role);
   mlir::Type elementOf(mlir::StringRef name) const;
 
@@ -290,6 +307,7 @@ private:
   const llvm::StringMap<mlir::Type> &elements;
   Budget budget;
   Analysis analysis;
+  prepare::RowForms rowForms;
   mlir::ImplicitLocOpBuilder b;
   tile::KernelOp kernel;
   int64_t chunk = 0;
@@ -310,7 +328,7 @@ private:
   std::vector<std::unique_ptr<Channel>> channels;
   Role *load = nullptr, *gates = nullptr, *octets = nullptr;
   Channel *inputChannel = nullptr, *gatesChannel = nullptr;
-  llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, sums, inverses, tableBuffers;
+  llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, totals, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;

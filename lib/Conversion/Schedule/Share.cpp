@@ -206,6 +206,23 @@ Value Scheduler::lanesBuffer(Value value, Role &consumer) {
   return openSlot(consumer, it->second);
 }
 
+Value Scheduler::totalBuffer(Value value, bool pairs, Role &consumer) {
+  int64_t size = shapeOf(value)[0] * (pairs ? 2 : 1);
+  auto it = totals.find(value);
+  if (it == totals.end()) {
+    ImplicitLocOpBuilder &at = gates->b;
+    auto type = RankedTensorType::get({alignUp(size, 64)}, at.getF32Type(), tile::LanesAttr::get(at.getContext()));
+    Value made = tile::LoadTotalOp::create(at, type, at.getStringAttr(analysis.getName(value)), gates->time,
+                                           pairs ? at.getUnitAttr() : UnitAttr());
+    Shared shared{allocate(type.getShape(), at.getF32Type(), budget.gateSlots), gatesChannel};
+    tile::StoreOp::create(at, made, openSlot(*gates, shared), UnitAttr());
+    it = totals.insert({value, shared}).first;
+  }
+  if (cast<tile::SharedType>(it->second.ring.getType()).getShape().back() != alignUp(size, 64))
+    return refuse(value.getLoc(), "a vector of a chunk along columns and along pairs of them");
+  return openSlot(consumer, it->second);
+}
+
 Value Scheduler::rowsBuffer(Value value, Role &consumer) {
   auto it = vectors.find(value);
   if (it == vectors.end()) {

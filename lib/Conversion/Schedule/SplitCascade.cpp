@@ -51,8 +51,6 @@ public:
 private:
   bool orderStates();
   int64_t stageOf(Value value);
-  bool isKept(Value value);
-  std::optional<double> paddingOf(Value value);
   bool isCut(Value value);
   bool isCheap(Value value);
   bool canMake(Value value, int64_t part);
@@ -167,46 +165,13 @@ int64_t Cascade::stageOf(Value value) {
 // Cuts
 //===----------------------------------------------------------------------------------------------------------------===//
 
-/// Whether rows after the last token may be what `chunk.keep_rows` put there. Running products and sums over earlier
-/// tokens pass the rows on to later ones only.
-bool Cascade::isKept(Value value) {
-  Operation *op = value.getDefiningOp();
-  if (!op || !(analysis.timedAxes(value) & 1))
-    return false;
-  if (isa<chunk::KeepRowsOp>(op))
-    return true;
-  if (isa<chunk::IntervalProductsOp, chunk::CumprodOp, chunk::DecayedApplyOp, tensor::ExtractSliceOp, linalg::FillOp>(
-          op))
-    return false;
-  if (auto solve = dyn_cast<chunk::SolveOp>(op))
-    return isKept(solve.getMatrix()) || isKept(solve.getRhs());
-  auto structured = dyn_cast<linalg::LinalgOp>(op);
-  if (!structured)
-    return true;
-  SmallVector<AffineMap> maps = structured.getIndexingMapsArray();
-  for (OpOperand &operand : op->getOpOperands()) {
-    AffineMap map = maps[operand.getOperandNumber()];
-    if (map.getNumResults() > 0 && map.getResult(0) == maps.back().getResult(0) && isKept(operand.get()))
-      return true;
-  }
-  return false;
-}
-
-/// What rows after the last token hold, when it is known.
-std::optional<double> Cascade::paddingOf(Value value) {
-  if (auto scan = value.getDefiningOp<chunk::ScanOp>())
-    return cast<OpResult>(value).getResultNumber() < scan.getNumStackedResults() ? std::optional<double>(0.0)
-                                                                                 : std::nullopt;
-  return analysis.getPadding(value);
-}
-
 /// Whether a value can go from one kernel to the next: something for each token, [C, N] or [C].
 bool Cascade::isCut(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   if (!type || type.getRank() < 1 || type.getRank() > 2 || type.getDimSize(0) != chunk ||
       analysis.timedAxes(value) != 1)
     return false;
-  return !isKept(value) || paddingOf(value).has_value();
+  return !analysis.isKept(value) || analysis.getKept(value).has_value();
 }
 
 /// What costs less to compute again than to hand over, and loses nothing by it: a scale of one operand.
@@ -435,7 +400,7 @@ void Cascade::split() {
       do
         name = "temporary_" + std::to_string(number++);
       while (names.contains(name));
-      cuts[value] = {name, isKept(value) ? paddingOf(value) : std::nullopt};
+      cuts[value] = {name, analysis.isKept(value) ? analysis.getKept(value) : std::nullopt};
     }
   for (int64_t i = 0, e = parts.size(); i < e; ++i)
     emit(i);

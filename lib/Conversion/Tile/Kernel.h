@@ -148,6 +148,8 @@ mlir::LogicalResult lower(LoadScalarOp op, RoleLowering &l);
 mlir::LogicalResult lower(StoreOp op, RoleLowering &l);
 mlir::LogicalResult lower(BroadcastOp op, RoleLowering &l);
 mlir::LogicalResult lower(IotaOp op, RoleLowering &l);
+mlir::LogicalResult lower(SplitPairsOp op, RoleLowering &l);
+mlir::LogicalResult lower(JoinPairsOp op, RoleLowering &l);
 mlir::LogicalResult lower(ReduceOp op, RoleLowering &l);
 
 // LowerMma.cpp
@@ -174,6 +176,7 @@ mlir::LogicalResult lower(DrainOp op, RoleLowering &l);
 // LowerDevice.cpp
 mlir::LogicalResult lower(CountOp op, RoleLowering &l);
 mlir::LogicalResult lower(LoadTokensOp op, RoleLowering &l);
+mlir::LogicalResult lower(LoadTotalOp op, RoleLowering &l);
 mlir::LogicalResult lower(StoreTokensOp op, RoleLowering &l);
 mlir::LogicalResult lower(LoadParameterOp op, RoleLowering &l);
 mlir::LogicalResult lower(LoadStateOp op, RoleLowering &l);

@@ -98,6 +98,28 @@ LogicalResult rondo::tile::lower(LoadTokensOp op, RoleLowering &l) {
   return success();
 }
 
+LogicalResult rondo::tile::lower(LoadTotalOp op, RoleLowering &l) {
+  auto type = cast<RankedTensorType>(op.getResult().getType());
+  const DeviceArray *array = l.kernel.find(op, op.getArray(), "token");
+  if (!array || failed(checkVector(op, type)))
+    return failure();
+  int64_t repeats = op.getPairs() ? 2 : 1;
+  if (array->sizes.size() != 1)
+    return op.emitOpError("reads a vector, '") << array->name << "' has none";
+  Value first = l.mul(l.getScalar(op.getChunk()), l.kernel.chunk);
+  first = arith::MinSIOp::create(l.b, first, l.add(l.kernel.tokens(), -1));
+  Value base = l.kernel.base(*array);
+  base = elementAddress(l, base, arith::MulIOp::create(l.b, widen(l, first), l.kernel.stride(array->name, "T")),
+                        array->element);
+  Scalars result;
+  for (Value index : l.indices(type, 0)) {
+    Value valid = inside(l, index, repeats * array->sizes[0], type.getShape()[0], false);
+    result.push_back(loadIf(l, valid, base, widen(l, op.getPairs() ? l.shr(index, 1) : index), array->element));
+  }
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
+
 LogicalResult rondo::tile::lower(StoreTokensOp op, RoleLowering &l) {
   auto type = cast<RankedTensorType>(op.getValue().getType());
   const DeviceArray *array = l.kernel.find(op, op.getArray(), "output");

@@ -84,7 +84,7 @@ LogicalResult RoleLowering::checkLayouts(Operation *op) {
 static bool isRead(Operation *op) { return isa<LoadOp, LoadScalarOp, IntervalProductsOp>(op); }
 
 static bool isDeferrable(Operation *op) {
-  if (isRead(op) || isa<BroadcastOp, IotaOp>(op))
+  if (isRead(op) || isa<BroadcastOp, IotaOp, SplitPairsOp, JoinPairsOp>(op))
     return true;
   return isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect()) &&
          !op->hasTrait<OpTrait::ConstantLike>() && llvm::any_of(op->getResultTypes(), llvm::IsaPred<RankedTensorType>);
@@ -230,7 +230,8 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
       .Case([&](ChunksOp index) { return set(index.getResult(), {kernel.chunks()}), success(); })
       .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, DotOp, SlotOp, BlockOp, WindowOp,
             AcquireOp, CommitOp, WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp,
-            StoreTokensOp, LoadParameterOp, LoadStateOp, StoreStateOp>([&](auto op) { return lower(op, *this); })
+            LoadTotalOp, StoreTokensOp, LoadParameterOp, LoadStateOp, StoreStateOp, SplitPairsOp, JoinPairsOp>(
+          [&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.
       .Case<DecayedFactorsOp, DecayedGramOp>([&](auto op) { return lower(op, *this); })
       .Case<CumprodOp, TotalOp, ScanOp, IntervalTablesOp, IntervalProductsOp, InverseOp>(

@@ -257,6 +257,35 @@ LogicalResult rondo::tile::lower(BroadcastOp op, RoleLowering &l) {
   return success();
 }
 
+/// Neighbouring columns are neighbours among the scalars of f32 fragments.
+static LogicalResult checkPairs(Operation *op, Type type) {
+  auto tensor = cast<RankedTensorType>(type);
+  if (!isa_and_nonnull<FragmentAttr>(tensor.getEncoding()) || isPacked(tensor))
+    return op->emitOpError("takes f32 fragments, not ") << type;
+  return success();
+}
+
+LogicalResult rondo::tile::lower(SplitPairsOp op, RoleLowering &l) {
+  if (failed(checkPairs(op, op.getType())))
+    return failure();
+  Scalars result(l.get(op.getValue()));
+  for (size_t i = 0; i < result.size(); i += 2)
+    result[i] = result[i + 1] = result[op.getOdd() ? i + 1 : i];
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
+
+LogicalResult rondo::tile::lower(JoinPairsOp op, RoleLowering &l) {
+  if (failed(checkPairs(op, op.getType())))
+    return failure();
+  Scalars result(l.get(op.getEven()));
+  ArrayRef<Value> odd = l.get(op.getOdd());
+  for (size_t i = 1; i < result.size(); i += 2)
+    result[i] = odd[i];
+  l.set(op.getResult(), std::move(result));
+  return success();
+}
+
 LogicalResult rondo::tile::lower(IotaOp op, RoleLowering &l) {
   auto type = cast<RankedTensorType>(op.getResult().getType());
   if (!type.getElementType().isInteger(32))

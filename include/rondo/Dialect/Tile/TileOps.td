@@ -302,6 +302,17 @@ def Tile_LoadTokensOp : Tile_Op<"load_tokens"> {
   let assemblyFormat = "$array `[` $chunk `]` attr-dict `:` type($result)";
 }
 
+def Tile_LoadTotalOp : Tile_Op<"load_total"> {
+  let summary = "the vector that another kernel has made for a chunk, in lanes";
+  let description = [{
+    It lies in the row of the chunk's first token. With `pairs` each of its elements comes twice: for what two neighbouring columns share.
+    Chunk numbers beyond the last give unspecified values; nothing outside the array is read.
+  }];
+  let arguments = (ins StrAttr:$array, Index:$chunk, UnitAttr:$pairs);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$array `[` $chunk `]` (`pairs` $pairs^)? attr-dict `:` type($result)";
+}
+
 def Tile_StoreTokensOp : Tile_Op<"store_tokens"> {
   let summary = "write scalars of the tokens of a chunk to an output without features; rows beyond the last token are dropped";
   let arguments = (ins AnyStaticShapeTensor:$value, StrAttr:$array, Index:$chunk);
@@ -384,6 +395,23 @@ def Tile_BroadcastOp : Tile_Op<"broadcast", [Pure]> {
   let results = (outs AnyStaticShapeTensor:$result);
   let assemblyFormat = "$value attr-dict `:` type($value) `->` type($result)";
   let hasVerifier = 1;
+}
+
+def Tile_SplitPairsOp : Tile_Op<"split_pairs", [Pure, SameOperandsAndResultType]> {
+  let summary = "one column of each pair 2n, 2n+1 of a fragment, in both";
+  let description = [{
+    A pair is in one thread: no data moves. What is computed of either half computes everything twice and keeps one (`tile.join_pairs`): LLVM removes the other.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$value, UnitAttr:$odd);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "(`odd` $odd^):(`even`)? $value attr-dict `:` type($result)";
+}
+
+def Tile_JoinPairsOp : Tile_Op<"join_pairs", [Pure, SameOperandsAndResultType]> {
+  let summary = "columns 2n of the first, 2n+1 of the second fragment";
+  let arguments = (ins AnyStaticShapeTensor:$even, AnyStaticShapeTensor:$odd);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$even `,` $odd attr-dict `:` type($result)";
 }
 
 def Tile_IotaOp : Tile_Op<"iota", [Pure]> {

@@ -1,0 +1,167 @@
+//===- Preparation.cpp - What a kernel before that of tiles makes -----------------------------------------------===//
+//
+// Token values that depend on no state need no loop over chunks: a kernel with a warp for each chunk (or part of one)
+// makes what has no tile form (`rondo-lower-prepare`), and that of tiles reads it as it reads token arrays.
+//
+//===----------------------------------------------------------------------------------------------------------------===//
+
+#include "Preparation.h"
+
+#include "mlir/IR/IRMapping.h"
+#include "mlir/Interfaces/SideEffectInterfaces.h"
+#include "mlir/Transforms/RegionUtils.h"
+
+using namespace mlir;
+using namespace rondo;
+using namespace rondo::schedule;
+
+/// More than this costs more than it saves.
+static constexpr size_t kMostCuts = 8;
+
+static void eraseDead(func::FuncOp body) {
+  for (Operation &op : llvm::make_early_inc_range(llvm::reverse(body.getBody().front())))
+    if (isOpTriviallyDead(&op))
+      op.erase();
+}
+
+Preparation::Preparation(func::FuncOp body) : body(body), analysis(body) {
+  IRMapping map;
+  OpBuilder b(body);
+  rest = cast<func::FuncOp>(b.clone(*body, map));
+  for (auto [from, to] : map.getValueMap())
+    originals[to] = from;
+  SmallVector<BlockArgument> states;
+  for (BlockArgument argument : body.getArguments()) {
+    auto name = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.name");
+    auto role = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
+    if (name)
+      names.insert(name.getValue());
+    if (role && role.getValue() == "state")
+      states.push_back(argument);
+  }
+  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
+    names.insert(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue());
+  if (auto program = body->getAttrOfType<ArrayAttr>("rondo.program"))
+    for (auto array : program.getAsRange<DictionaryAttr>())
+      names.insert(array.getAs<StringAttr>("name").getValue());
+  analysis.setStates(states);
+}
+
+Preparation::~Preparation() {
+  if (rest)
+    rest.erase();
+}
+
+static ArrayAttr dimsOf(Value value, bool isTotal) {
+  Builder b(value.getContext());
+  SmallVector<Attribute> dims;
+  for (int64_t size : shapeOf(value).drop_front(isTotal ? 0 : 1))
+    dims.push_back(b.getStringAttr(Twine(size)));
+  return b.getArrayAttr(dims);
+}
+
+static DictionaryAttr describe(StringRef name, StringRef role, ArrayAttr dims) {
+  Builder b(dims.getContext());
+  return b.getDictionaryAttr({b.getNamedAttr("rondo.name", b.getStringAttr(name)),
+                              b.getNamedAttr("rondo.role", b.getStringAttr(role)), b.getNamedAttr("rondo.dims", dims)});
+}
+
+bool Preparation::take(Value value) {
+  Value original = originals.lookup(value);
+  if (!original || cuts.size() == kMostCuts)
+    return false;
+  std::string name;
+  for (int64_t number = 0; name.empty() || names.contains(name); ++number)
+    name = "temporary_" + std::to_string(number);
+  names.insert(name);
+  bool isTotal = !(analysis.timedAxes(original) & 1);
+
+  // An argument more, with the values of rows after the end where a later operation may rely on them.
+  unsigned position = rest.getNumArguments();
+  if (failed(rest.insertArgument(position, value.getType(),
+                                 describe(name, isTotal ? "total" : "token", dimsOf(value, isTotal)), value.getLoc())))
+    return false;
+  BlockArgument argument = rest.getArgument(position);
+  Value replacement = argument;
+  OpBuilder b(rest.getContext());
+  b.setInsertionPointToStart(&rest.getBody().front());
+  if (std::optional<double> padding = analysis.getKept(original); padding && analysis.isKept(original))
+    replacement =
+        chunk::KeepRowsOp::create(b, value.getLoc(), argument, rest.getArgument(0), b.getF32FloatAttr(*padding));
+  value.replaceAllUsesWith(replacement);
+  eraseDead(rest);
+  cuts.push_back({original, {name, isTotal, argument}});
+  return true;
+}
+
+SmallVector<DictionaryAttr> Preparation::getArrays(Type element) {
+  Builder b(element.getContext());
+  SmallVector<DictionaryAttr> arrays;
+  for (auto &[value, cut] : cuts) {
+    if (!isUsed(cut))
+      continue;
+    ArrayRef<int64_t> sizes = shapeOf(value).drop_front(cut.isTotal ? 0 : 1);
+    Type type = cut.isTotal || sizes.empty() ? b.getF32Type() : element;
+    arrays.push_back(b.getDictionaryAttr(
+        {b.getNamedAttr("name", b.getStringAttr(cut.name)), b.getNamedAttr("role", b.getStringAttr("temporary")),
+         b.getNamedAttr("type", TypeAttr::get(type)), b.getNamedAttr("sizes", b.getDenseI64ArrayAttr(sizes)),
+         b.getNamedAttr("dims", dimsOf(value, cut.isTotal))}));
+  }
+  return arrays;
+}
+
+func::FuncOp Preparation::emit() {
+  // What computes the values, and which arguments.
+  llvm::SetVector<Operation *> needed;
+  llvm::SetVector<Value> used;
+  SmallVector<Value> worklist;
+  for (auto &[value, cut] : cuts)
+    if (isUsed(cut))
+      worklist.push_back(value);
+  while (!worklist.empty()) {
+    Value value = worklist.pop_back_val();
+    used.insert(value);
+    if (Operation *op = value.getDefiningOp(); op && needed.insert(op)) {
+      llvm::SetVector<Value> captured;
+      getUsedValuesDefinedAbove(op->getRegions(), captured);
+      llvm::append_range(worklist, op->getOperands());
+      llvm::append_range(worklist, captured);
+    }
+  }
+  SmallVector<BlockArgument> arguments{body.getArgument(0)};
+  for (BlockArgument argument : body.getArguments().drop_front())
+    if (used.contains(argument))
+      arguments.push_back(argument);
+  SmallVector<Type> inputs, outputs;
+  for (BlockArgument argument : arguments)
+    inputs.push_back(argument.getType());
+  for (auto &[value, cut] : cuts)
+    if (isUsed(cut))
+      outputs.push_back(value.getType());
+
+  OpBuilder b(body);
+  auto function = func::FuncOp::create(b, body.getLoc(), (body.getSymName() + "_prepare").str(),
+                                       b.getFunctionType(inputs, outputs));
+  function->setAttr("rondo.chunk", body->getAttr("rondo.chunk"));
+  function->setAttr("rondo.prepare", b.getUnitAttr());
+  Block *entry = function.addEntryBlock();
+  IRMapping map;
+  for (auto [i, argument] : llvm::enumerate(arguments)) {
+    map.map(argument, entry->getArgument(i));
+    function.setArgAttrs(i, body.getArgAttrDict(argument.getArgNumber()));
+  }
+  b.setInsertionPointToStart(entry);
+  for (Operation &op : body.getBody().front())
+    if (needed.contains(&op))
+      b.clone(op, map);
+  SmallVector<Value> results;
+  for (auto &[value, cut] : cuts) {
+    if (!isUsed(cut))
+      continue;
+    function.setResultAttrs(results.size(),
+                            describe(cut.name, cut.isTotal ? "total" : "output", dimsOf(value, cut.isTotal)));
+    results.push_back(map.lookup(value));
+  }
+  func::ReturnOp::create(b, body.getLoc(), results);
+  return function;
+}
