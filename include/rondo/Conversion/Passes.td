@@ -580,6 +580,8 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
     Values of tokens, [C, N] or [C], that depend on no state and have no form here (sums over the channels of a token, what turns pairs of channels, what a scan makes), go into a kernel of their own:
     the body of it, with `rondo.prepare`, stands before the kernel of tiles, which reads them as token arrays. They are found by trying: the innermost value that stood in the way is taken out, as often as
     one does (eight times at most), so that a sum is handed over and not the vector that it scales. A vector of the chunk that multiplies the columns of a state (a rotation over the whole chunk) is handed over as well.
+    A vector that is multiplied with other tokens' vectors (a matrix [C, C]) is handed over in two parts, rounded and what rounding loses, and the product becomes three: a q.k that cancels
+    would else have an error relative to |q| |k|, which with a few tokens nothing hides.
 
     ```mlir
     func.func @m(%n, %q, %k, %v, %beta, %S) { %norm = linalg.contract ins(%k, %k) -> [C] ... }

@@ -3,10 +3,17 @@
 // Token values that depend on no state need no loop over chunks: a kernel with a warp for each chunk (or part of one)
 // makes what has no tile form (`rondo-lower-prepare`), and that of tiles reads it as it reads token arrays.
 //
+// Token arrays are 16-bit numbers as they are. A vector that is handed over is rounded, and where two vectors of tokens
+// are multiplied with each other the sum may cancel: with few tokens nothing hides the error, which is relative to |q|
+// |k| and not to q.k. So what rounding q loses is handed over as well, q = high + low, and such a product is
+//
+//   high.k' + low.k + (the same for k)
+//
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #include "Preparation.h"
 
+#include "mlir/Dialect/Arith/IR/Arith.h"
 #include "mlir/IR/IRMapping.h"
 #include "mlir/Interfaces/SideEffectInterfaces.h"
 #include "mlir/Transforms/RegionUtils.h"
@@ -24,7 +31,7 @@ static void eraseDead(func::FuncOp body) {
       op.erase();
 }
 
-Preparation::Preparation(func::FuncOp body) : body(body), analysis(body) {
+Preparation::Preparation(func::FuncOp body, Type element) : body(body), element(element), analysis(body) {
   IRMapping map;
   OpBuilder b(body);
   rest = cast<func::FuncOp>(b.clone(*body, map));
@@ -66,22 +73,68 @@ static DictionaryAttr describe(StringRef name, StringRef role, ArrayAttr dims) {
                               b.getNamedAttr("rondo.role", b.getStringAttr(role)), b.getNamedAttr("rondo.dims", dims)});
 }
 
-bool Preparation::take(Value value) {
-  Value original = originals.lookup(value);
-  if (!original || cuts.size() == kMostCuts)
-    return false;
+BlockArgument Preparation::add(Value original, Cut::Kind kind) {
   std::string name;
   for (int64_t number = 0; name.empty() || names.contains(name); ++number)
     name = "temporary_" + std::to_string(number);
   names.insert(name);
-  bool isTotal = !(analysis.timedAxes(original) & 1);
-
-  // An argument more, with the values of rows after the end where a later operation may rely on them.
   unsigned position = rest.getNumArguments();
-  if (failed(rest.insertArgument(position, value.getType(),
-                                 describe(name, isTotal ? "total" : "token", dimsOf(value, isTotal)), value.getLoc())))
-    return false;
+  bool isTotal = kind == Cut::Total;
+  if (failed(rest.insertArgument(position, original.getType(),
+                                 describe(name, isTotal ? "total" : "token", dimsOf(original, isTotal)),
+                                 original.getLoc())))
+    llvm_unreachable("a function without its type");
   BlockArgument argument = rest.getArgument(position);
+  cuts.push_back({original, {name, kind, argument}});
+  return argument;
+}
+
+SmallVector<linalg::ContractOp> Preparation::getGrams(Value value) {
+  Analysis current(rest);
+  SmallVector<BlockArgument> states;
+  for (BlockArgument argument : rest.getArguments().drop_front())
+    if (rest.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role").getValue() == "state")
+      states.push_back(argument);
+  current.setStates(states);
+  llvm::SetVector<linalg::ContractOp> grams;
+  for (Operation *user : value.getUsers())
+    if (auto product = dyn_cast<linalg::ContractOp>(user))
+      if (current.timedAxes(product.getResult(0)) == 3 && !current.dependsOn(product.getInputs()[0]) &&
+          !current.dependsOn(product.getInputs()[1]))
+        grams.insert(product);
+  return grams.takeVector();
+}
+
+bool Preparation::take(Value value) {
+  Value original = originals.lookup(value);
+  if (!original)
+    return false;
+  bool isTotal = !(analysis.timedAxes(original) & 1);
+  SmallVector<linalg::ContractOp> grams;
+  if (!isTotal && shapeOf(value).size() == 2)
+    grams = getGrams(value);
+  if (cuts.size() + (grams.empty() ? 1 : 2) > kMostCuts)
+    return false;
+
+  BlockArgument argument = add(original, isTotal ? Cut::Total : Cut::Row);
+  if (!grams.empty()) {
+    BlockArgument low = add(original, Cut::Rest);
+    auto isRest = [&](Value operand) {
+      return llvm::any_of(cuts,
+                          [&](auto &cut) { return cut.second.argument == operand && cut.second.kind == Cut::Rest; });
+    };
+    for (linalg::ContractOp gram : grams)
+      for (unsigned side = 0; side < 2; ++side) {
+        // The product of two rests is far below what is kept.
+        if (gram.getInputs()[side] != value || isRest(gram.getInputs()[1 - side]))
+          continue;
+        OpBuilder b(gram);
+        auto more = cast<linalg::ContractOp>(b.clone(*gram));
+        more->setOperand(side, low);
+        gram->setOperand(2, more.getResult(0));
+      }
+  }
+  // The values of rows after the end, where a later operation may rely on them.
   Value replacement = argument;
   OpBuilder b(rest.getContext());
   b.setInsertionPointToStart(&rest.getBody().front());
@@ -90,24 +143,40 @@ bool Preparation::take(Value value) {
         chunk::KeepRowsOp::create(b, value.getLoc(), argument, rest.getArgument(0), b.getF32FloatAttr(*padding));
   value.replaceAllUsesWith(replacement);
   eraseDead(rest);
-  cuts.push_back({original, {name, isTotal, argument}});
   return true;
 }
 
-SmallVector<DictionaryAttr> Preparation::getArrays(Type element) {
+SmallVector<DictionaryAttr> Preparation::getArrays() {
   Builder b(element.getContext());
   SmallVector<DictionaryAttr> arrays;
   for (auto &[value, cut] : cuts) {
     if (!isUsed(cut))
       continue;
-    ArrayRef<int64_t> sizes = shapeOf(value).drop_front(cut.isTotal ? 0 : 1);
-    Type type = cut.isTotal || sizes.empty() ? b.getF32Type() : element;
+    bool isTotal = cut.kind == Cut::Total;
+    ArrayRef<int64_t> sizes = shapeOf(value).drop_front(isTotal ? 0 : 1);
+    Type type = isTotal || sizes.empty() ? b.getF32Type() : element;
     arrays.push_back(b.getDictionaryAttr(
         {b.getNamedAttr("name", b.getStringAttr(cut.name)), b.getNamedAttr("role", b.getStringAttr("temporary")),
          b.getNamedAttr("type", TypeAttr::get(type)), b.getNamedAttr("sizes", b.getDenseI64ArrayAttr(sizes)),
-         b.getNamedAttr("dims", dimsOf(value, cut.isTotal))}));
+         b.getNamedAttr("dims", dimsOf(value, isTotal))}));
   }
   return arrays;
+}
+
+/// x - round(x)
+static Value lostByRounding(OpBuilder &builder, Value value, Type element) {
+  auto type = cast<RankedTensorType>(value.getType());
+  Location loc = value.getLoc();
+  Value empty = tensor::EmptyOp::create(builder, loc, type.getShape(), type.getElementType());
+  SmallVector<AffineMap> maps(2, builder.getMultiDimIdentityMap(type.getRank()));
+  SmallVector<utils::IteratorType> loops(type.getRank(), utils::IteratorType::parallel);
+  auto generic = linalg::GenericOp::create(
+      builder, loc, type, value, empty, maps, loops, [&](OpBuilder &b, Location loc, ValueRange values) {
+        Value rounded = arith::TruncFOp::create(b, loc, element, values[0]);
+        rounded = arith::ExtFOp::create(b, loc, values[0].getType(), rounded);
+        linalg::YieldOp::create(b, loc, arith::SubFOp::create(b, loc, values[0], rounded).getResult());
+      });
+  return generic.getResult(0);
 }
 
 func::FuncOp Preparation::emit() {
@@ -158,9 +227,11 @@ func::FuncOp Preparation::emit() {
   for (auto &[value, cut] : cuts) {
     if (!isUsed(cut))
       continue;
-    function.setResultAttrs(results.size(),
-                            describe(cut.name, cut.isTotal ? "total" : "output", dimsOf(value, cut.isTotal)));
+    bool isTotal = cut.kind == Cut::Total;
+    function.setResultAttrs(results.size(), describe(cut.name, isTotal ? "total" : "output", dimsOf(value, isTotal)));
     results.push_back(map.lookup(value));
+    if (cut.kind == Cut::Rest)
+      results.back() = lostByRounding(b, results.back(), element);
   }
   func::ReturnOp::create(b, body.getLoc(), results);
   return function;

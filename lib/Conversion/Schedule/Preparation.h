@@ -14,7 +14,7 @@ namespace rondo::schedule {
 class Preparation {
 public:
   /// `body` stays as it is; values are taken out of a copy of it.
-  explicit Preparation(mlir::func::FuncOp body);
+  Preparation(mlir::func::FuncOp body, mlir::Type element);
   ~Preparation();
 
   /// The body that is left.
@@ -23,19 +23,25 @@ public:
   bool take(mlir::Value value);
   bool isEmpty() { return cuts.empty(); }
   /// The arrays that are handed over and used, as `rondo.arrays` has them.
-  llvm::SmallVector<mlir::DictionaryAttr> getArrays(mlir::Type element);
+  llvm::SmallVector<mlir::DictionaryAttr> getArrays();
   /// The body that makes them, before `body`.
   mlir::func::FuncOp emit();
 
 private:
   struct Cut {
     std::string name;
-    bool isTotal;
+    /// What a row has; what a chunk has; of a row, what is lost by rounding it.
+    enum Kind { Row, Total, Rest } kind;
     mlir::BlockArgument argument;
   };
+  /// An argument of `rest` for a value of `body`.
+  mlir::BlockArgument add(mlir::Value original, Cut::Kind kind);
+  /// Products of tokens with each other, of which `value` is an operand.
+  llvm::SmallVector<mlir::linalg::ContractOp> getGrams(mlir::Value value);
   bool isUsed(const Cut &cut) { return !cut.argument.use_empty(); }
   llvm::SmallVector<std::pair<mlir::Value, Cut>> cuts; ///< values of the body
   mlir::func::FuncOp body, rest;
+  mlir::Type element; ///< of token vectors
   Analysis analysis;
   llvm::StringSet<> names;
   /// From values of `rest` to those of `body`.

@@ -60,14 +60,14 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
     std::unique_ptr<schedule::Preparation> preparation;
     for (Value blocked; !preparation || (blocked && preparation->take(blocked));) {
       if (!preparation)
-        preparation = std::make_unique<schedule::Preparation>(body);
+        preparation = std::make_unique<schedule::Preparation>(body, element);
       blocked = {};
       func::FuncOp rest = preparation->getBody(), halved;
       llvm::scope_exit eraseHalved([&] {
         if (halved)
           halved.erase();
       });
-      SmallVector<DictionaryAttr> handedOver = preparation->getArrays(element);
+      SmallVector<DictionaryAttr> handedOver = preparation->getArrays();
       for (DictionaryAttr array : handedOver)
         elements[array.getAs<StringAttr>("name").getValue()] = array.getAs<TypeAttr>("type").getValue();
       // As many chunks on their way as fit.
