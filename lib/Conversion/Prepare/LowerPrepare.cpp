@@ -394,8 +394,8 @@ LogicalResult RowKernel::emitPiece(Value piece) {
     if (!results.back())
       return failure();
   }
-  auto isTotal = [&](unsigned result) {
-    return body.getResultAttrOfType<StringAttr>(result, "rondo.role").getValue() == "total";
+  auto hasRole = [&](unsigned result, StringRef role) {
+    return body.getResultAttrOfType<StringAttr>(result, "rondo.role").getValue() == role;
   };
   {
     OpBuilder::InsertionGuard guard(at());
@@ -421,12 +421,16 @@ LogicalResult RowKernel::emitPiece(Value piece) {
       values = values.drop_front(size);
     }
     for (auto [i, value] : llvm::enumerate(end->getOperands())) {
-      if (isTotal(i))
+      if (hasRole(i, "total"))
         continue;
       Scalars made = evaluate(value, true);
       if (made.empty())
         return failure();
-      store(*results[i], address(*results[i], token), made);
+      auto storeRow = [&, result = results[i]] { store(*result, address(*result, token), made); };
+      if (hasRole(i, "first"))
+        l->ifThen(l->compare(arith::CmpIPredicate::ult, token, i32(chunk)), storeRow);
+      else
+        storeRow();
     }
     for (chunk::ScanOp scan : scans) {
       if (!next.count(scan) && failed(step(scan)))
@@ -447,7 +451,7 @@ LogicalResult RowKernel::emitPiece(Value piece) {
   Operation *before = invariants;
   invariants = nullptr;
   for (auto [i, value] : llvm::enumerate(end->getOperands())) {
-    if (!isTotal(i))
+    if (!hasRole(i, "total"))
       continue;
     Scalars made = evaluate(value, false);
     if (made.empty())

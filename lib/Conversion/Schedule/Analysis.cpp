@@ -35,6 +35,13 @@ StringRef Analysis::getName(Value argument) const {
   return body.getArgAttrOfType<StringAttr>(number, "rondo.name").getValue();
 }
 
+StringRef Analysis::getRounded(Value value) const {
+  if (!isToken(value))
+    return {};
+  auto name = body.getArgAttrOfType<StringAttr>(cast<BlockArgument>(value).getArgNumber(), "rondo.lost");
+  return name ? name.getValue() : StringRef();
+}
+
 uint64_t Analysis::dependsOn(Value value) {
   if (int64_t state = getState(value); state >= 0)
     return uint64_t(1) << state;

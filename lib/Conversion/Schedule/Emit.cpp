@@ -458,8 +458,8 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   else if (steps > 1)
     return refuse(op.getLoc(), "a product that no step of an iteration has for itself");
   Value accumulator;
-  if (!isZero(op.getOutputs()[0])) {
-    accumulator = matrix(op.getOutputs()[0], role);
+  if (Value before = op.getOutputs()[0]; !isZero(before)) {
+    accumulator = isLost(before) && !isLost(value) ? makeLost(before, role) : matrix(before, role);
     if (!accumulator)
       return {};
   }
@@ -470,6 +470,37 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   auto type = fragmentType(shape, at.getF32Type(), role);
   UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
   return tile::MmaOp::create(at, type, left, right, accumulator, flip);
+}
+
+bool Scheduler::isLost(Value value) {
+  auto product = value.getDefiningOp<linalg::ContractOp>();
+  return product && llvm::any_of(product.getInputs(), [&](Value x) { return !analysis.getRounded(x).empty(); });
+}
+
+Value Scheduler::makeLost(Value value, Role &role) {
+  ImplicitLocOpBuilder &at = role.b;
+  if (role.kind != RoleKind::Products || octets)
+    return refuse(value.getLoc(), "what rounding has lost, beside decays by channel or a state");
+  // Other operands come before the branch, where the product itself finds them.
+  for (Value sum = value; isLost(sum); sum = sum.getDefiningOp<linalg::ContractOp>().getOutputs()[0])
+    for (Value operand : sum.getDefiningOp<linalg::ContractOp>().getInputs())
+      if (analysis.getRounded(operand).empty() && !tile(operand, role))
+        return {};
+  auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
+  Value isFirst = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, role.time, role.loop.getLowerBound());
+  auto branch = scf::IfOp::create(at, TypeRange(type), isFirst, /*withElseRegion=*/true);
+  OpBuilder::InsertionGuard guard(at);
+  at.setInsertionPointToStart(branch.thenBlock());
+  auto known = std::tuple(role.matrices, role.narrow, role.waited);
+  Value made = matrix(value, role);
+  std::tie(role.matrices, role.narrow, role.waited) = known;
+  if (!made)
+    return {};
+  scf::YieldOp::create(at, made);
+  at.setInsertionPointToStart(branch.elseBlock());
+  Value zero = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
+  scf::YieldOp::create(at, zero);
+  return branch.getResult(0);
 }
 
 Value Scheduler::makeDot(linalg::ContractOp op, Role &role) {

@@ -74,15 +74,18 @@ static DictionaryAttr describe(StringRef name, StringRef role, ArrayAttr dims) {
 }
 
 BlockArgument Preparation::add(Value original, Cut::Kind kind) {
+  StringRef rounded = kind == Cut::Lost ? StringRef(cuts.back().second.name) : StringRef();
   std::string name;
   for (int64_t number = 0; name.empty() || names.contains(name); ++number)
     name = "temporary_" + std::to_string(number);
   names.insert(name);
   unsigned position = rest.getNumArguments();
   bool isTotal = kind == Cut::Total;
-  if (failed(rest.insertArgument(position, original.getType(),
-                                 describe(name, isTotal ? "total" : "token", dimsOf(original, isTotal)),
-                                 original.getLoc())))
+  NamedAttrList attrs(describe(name, isTotal ? "total" : "token", dimsOf(original, isTotal)));
+  if (!rounded.empty())
+    attrs.set("rondo.lost", StringAttr::get(rest.getContext(), rounded));
+  if (failed(
+          rest.insertArgument(position, original.getType(), attrs.getDictionary(rest.getContext()), original.getLoc())))
     llvm_unreachable("a function without its type");
   BlockArgument argument = rest.getArgument(position);
   cuts.push_back({original, {name, kind, argument}});
@@ -118,19 +121,19 @@ bool Preparation::take(Value value) {
 
   BlockArgument argument = add(original, isTotal ? Cut::Total : Cut::Row);
   if (!grams.empty()) {
-    BlockArgument low = add(original, Cut::Rest);
-    auto isRest = [&](Value operand) {
+    BlockArgument lost = add(original, Cut::Lost);
+    auto isLost = [&](Value operand) {
       return llvm::any_of(cuts,
-                          [&](auto &cut) { return cut.second.argument == operand && cut.second.kind == Cut::Rest; });
+                          [&](auto &cut) { return cut.second.argument == operand && cut.second.kind == Cut::Lost; });
     };
     for (linalg::ContractOp gram : grams)
       for (unsigned side = 0; side < 2; ++side) {
-        // The product of two rests is far below what is kept.
-        if (gram.getInputs()[side] != value || isRest(gram.getInputs()[1 - side]))
+        // The product of what both have lost is far below what is kept.
+        if (gram.getInputs()[side] != value || isLost(gram.getInputs()[1 - side]))
           continue;
         OpBuilder b(gram);
         auto more = cast<linalg::ContractOp>(b.clone(*gram));
-        more->setOperand(side, low);
+        more->setOperand(side, lost);
         gram->setOperand(2, more.getResult(0));
       }
   }
@@ -228,9 +231,10 @@ func::FuncOp Preparation::emit() {
     if (!isUsed(cut))
       continue;
     bool isTotal = cut.kind == Cut::Total;
-    function.setResultAttrs(results.size(), describe(cut.name, isTotal ? "total" : "output", dimsOf(value, isTotal)));
+    StringRef role = isTotal ? "total" : cut.kind == Cut::Lost ? "first" : "output";
+    function.setResultAttrs(results.size(), describe(cut.name, role, dimsOf(value, isTotal)));
     results.push_back(map.lookup(value));
-    if (cut.kind == Cut::Rest)
+    if (cut.kind == Cut::Lost)
       results.back() = lostByRounding(b, results.back(), element);
   }
   func::ReturnOp::create(b, body.getLoc(), results);

@@ -30,8 +30,8 @@ public:
 private:
   struct Cut {
     std::string name;
-    /// What a row has; what a chunk has; of a row, what is lost by rounding it.
-    enum Kind { Row, Total, Rest } kind;
+    /// What a row has; what a chunk has; what rounding the row before has lost, in the first chunk.
+    enum Kind { Row, Total, Lost } kind;
     mlir::BlockArgument argument;
   };
   /// An argument of `rest` for a value of `body`.

@@ -374,11 +374,12 @@ LogicalResult Scheduler::chooseRegisters() {
   int64_t smallGroups = (smallWarps + 3) / 4, products = inverses.empty() ? 72 : 88;
   int64_t groups = stateGroups + productGroups + octetGroups + smallGroups, all = 512 / groups / 8 * 8 * groups;
   // Below this a state warpgroup's products wait for each other (ptxas C7512); what is left goes to the small roles.
-  int64_t wanted = depth > 128 ? 240 : 192;
+  // A state that turns has vectors along its columns beside it, which a small role reads ahead.
+  int64_t wanted = depth > 128 ? 240 : totals.empty() ? 192 : 232, leastSmall = totals.empty() ? 24 : 56;
   // The octets spill below 104; with more than 112 the state has too few.
   int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
   int64_t others = products * productGroups + perOctet * octetGroups;
-  int64_t state = std::min<int64_t>(wanted, (all - 24 * smallGroups - others) / stateGroups / 8 * 8);
+  int64_t state = std::min<int64_t>(wanted, (all - leastSmall * smallGroups - others) / stateGroups / 8 * 8);
   int64_t small =
       smallGroups == 0 ? 0 : std::min<int64_t>(232, (all - state * stateGroups - others) / smallGroups / 8 * 8);
   for (auto &role : roles) {
@@ -457,6 +458,41 @@ void Scheduler::fetchInState(Role &role) {
   }
 }
 
+/// What rounding has lost is there before the first chunk, in slots that a later one needs.
+void Scheduler::fetchLost() {
+  if (!lostChannel)
+    return;
+  auto inIteration = [&](ImplicitLocOpBuilder &at, Value time, int64_t number) {
+    Value is = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, time, arith::ConstantIndexOp::create(at, number));
+    auto branch = scf::IfOp::create(at, is, /*withElseRegion=*/false);
+    ImplicitLocOpBuilder inside(at.getLoc(), at.getContext());
+    inside.setInsertionPoint(branch.thenBlock()->getTerminator());
+    return inside;
+  };
+  ImplicitLocOpBuilder before = load->b;
+  before.setInsertionPoint(load->loop);
+  Value zero = arith::ConstantIndexOp::create(before, 0), last;
+  if (budget.inputSlots > 1)
+    last = arith::ConstantIndexOp::create(before, budget.inputSlots - 1);
+  SmallVector<StringRef> names;
+  SmallVector<Value> buffers, offsets(lostRings.size(), zero);
+  for (auto [argument, ring] : lostRings) {
+    names.push_back(analysis.getName(argument));
+    buffers.push_back(last ? tile::SlotOp::create(before, ring, last).getResult() : ring);
+  }
+  // With a wait, so that nothing is read where there is no chunk.
+  tile::FetchOp::create(before, lostChannel->handle, zero, before.getStrArrayAttr(names), buffers, offsets,
+                        before.getUnitAttr());
+  if (last) {
+    ImplicitLocOpBuilder inside = inIteration(load->b, load->time, budget.inputSlots - 1);
+    tile::AcquireOp::create(inside, lostChannel->handle, arith::ConstantIndexOp::create(inside, 1));
+  }
+  for (Role *role : lostChannel->consumers) {
+    ImplicitLocOpBuilder inside = inIteration(role->b, role->time, 0);
+    tile::ReleaseOp::create(inside, lostChannel->handle, role->time);
+  }
+}
+
 /// Frees the slots that a role reads, ends its loop and stores its states.
 LogicalResult Scheduler::finish() {
   if (inputChannel && !tokenTiles.empty())
@@ -480,6 +516,7 @@ LogicalResult Scheduler::finish() {
     load->op.erase();
     llvm::erase_if(roles, [&](auto &role) { return role.get() == load; });
   } else {
+    fetchLost();
     for (InputGroup &group : inputGroups)
       emitFetch(group, load->b, load->time, /*isBeside=*/false);
   }

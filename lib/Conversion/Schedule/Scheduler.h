@@ -63,6 +63,8 @@ public:
   /// The number of a state argument, or -1.
   int64_t getState(mlir::Value value) const;
   bool isToken(mlir::Value value) const { return hasRole(value, "token"); }
+  /// What rounding a token argument has lost, in the first chunk (0 in others): the name of that argument; else empty.
+  mlir::StringRef getRounded(mlir::Value value) const;
   /// A vector of a chunk that another kernel has made.
   bool isTotal(mlir::Value value) const { return hasRole(value, "total"); }
   bool isParameter(mlir::Value value) const { return hasRole(value, "param"); }
@@ -206,6 +208,7 @@ private:
   /// The role that issues the copies of a group.
   void emitFetch(InputGroup &group, mlir::ImplicitLocOpBuilder &at, Value time, bool isBeside);
   void fetchInState(Role &role);
+  void fetchLost();
   mlir::LogicalResult finish();
   /// Fails when a role has too few to work.
   mlir::LogicalResult chooseRegisters();
@@ -223,6 +226,10 @@ private:
   llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
+  /// Whether `value` is a sum of products with what rounding has lost.
+  bool isLost(Value value);
+  /// Such a sum: in the first chunk made, in others zeros.
+  Value makeLost(Value value, Role &role);
   /// A product of a matrix with a vector, in the role of vector states.
   Value makeDot(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.
@@ -272,6 +279,8 @@ private:
   Shared *tokenTile(Value argument, bool isSliced);
   /// The arrays that the rows of a token of this argument come from in turn; one: all from that.
   llvm::SmallVector<mlir::StringRef> arraysOf(Value argument);
+  /// The tile of what rounding a token argument has lost, for the first iteration.
+  Value lostTile(Value argument, Role &consumer);
 
   //===--- Octets.cpp: decays by channel --------------------------------------------------------------------------===//
   /// The role, if the body has decays by channel. Requests are collected; `emitOctets` fills the role at the end.
@@ -327,7 +336,7 @@ private:
   std::vector<std::unique_ptr<Role>> roles;
   std::vector<std::unique_ptr<Channel>> channels;
   Role *load = nullptr, *gates = nullptr, *octets = nullptr;
-  Channel *inputChannel = nullptr, *gatesChannel = nullptr;
+  Channel *inputChannel = nullptr, *gatesChannel = nullptr, *lostChannel = nullptr;
   llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, totals, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
@@ -335,6 +344,7 @@ private:
   /// Outputs that are written back at the end of an iteration: buffer, name.
   llvm::SmallVector<std::pair<Value, mlir::StringRef>> staged;
   llvm::SmallVector<InputGroup> inputGroups;
+  llvm::MapVector<Value, Value> lostRings;
 
   /// Channels (columns) of the octets role; blocks of 64 of them.
   int64_t channelCount = 0, channelBlocks = 0;

@@ -75,8 +75,12 @@ void RoleLowering::waitForAll() {
 //===----------------------------------------------------------------------------------------------------------------===//
 
 /// A descriptor of a swizzled tile as an operand of wgmma.
-static Value makeDescriptor(RoleLowering &l, Value address, SharedType type, bool transposed) {
+static Value makeDescriptor(RoleLowering &l, Value address, SharedType type, bool transposed, bool inBranch) {
   Value start = l.shr(LLVM::PtrToIntOp::create(l.b, l.b.getI32Type(), address), 4);
+  // In a branch, addresses are made where they are used: the same products after it would have them in registers, two
+  // for every 16 columns, and what is the same in all iterations would be held around the loop.
+  if (inBranch)
+    start = l.inlineAsm("mov.b32 $0, $1;", "=r,r", start, {l.b.getI32Type()}).front();
   return arith::AddIOp::create(l.b, arith::ExtUIOp::create(l.b, l.b.getI64Type(), start),
                                l.i64(layouts::descriptor(type.getBlockBytes(), transposed)));
 }
@@ -164,14 +168,15 @@ static LogicalResult lowerWarpgroup(MmaOp op, RoleLowering &l) {
   if (!lhsShared && !rounded)
     llvm::append_range(operands, l.get(op.getLhs()));
 
+  bool inBranch = isa<scf::IfOp>(op->getParentOp());
   Value lhsDescriptor;
   if (lhsShared) {
     Value address = l.getAddress(op.getLhs());
     if (l.warps > 4)
       address = l.gep(address, l.mul(l.shr(l.warp, 2), 64 * 128));
-    lhsDescriptor = makeDescriptor(l, address, lhsShared, /*transposed=*/false);
+    lhsDescriptor = makeDescriptor(l, address, lhsShared, /*transposed=*/false, inBranch);
   }
-  Value rhsDescriptor = makeDescriptor(l, l.getAddress(op.getRhs()), rhs, op.getTransposed());
+  Value rhsDescriptor = makeDescriptor(l, l.getAddress(op.getRhs()), rhs, op.getTransposed(), inBranch);
   StringRef type = rhs.getElementType().isBF16() ? "bf16" : "f16";
   int64_t perThread = n / 2;
   SmallVector<Type> types(perThread, l.b.getF32Type());
