@@ -580,8 +580,9 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
     Values of tokens, [C, N] or [C], that depend on no state and have no form here (sums over the channels of a token, what turns pairs of channels, what a scan makes), go into a kernel of their own:
     the body of it, with `rondo.prepare`, stands before the kernel of tiles, which reads them as token arrays. They are found by trying: the innermost value that stood in the way is taken out, as often as
     one does (eight times at most), so that a sum is handed over and not the vector that it scales. A vector of the chunk that multiplies the columns of a state (a rotation over the whole chunk) is handed over as well.
-    A vector that is multiplied with other tokens' vectors (a matrix [C, C]) is handed over in two parts, rounded and what rounding loses, and the product becomes three: a q.k that cancels
-    would else have an error relative to |q| |k|, which with a few tokens nothing hides.
+    A vector that is multiplied with other tokens' vectors (a matrix [C, C]) is rounded when it is handed over, so a q.k that cancels has an error relative to |q| |k|. Over many tokens that is
+    little against the output; with a few nothing hides it. So in the first chunk of a sequence what rounding has lost is handed over as well (`rondo.lost`: of which array; 0 in other chunks), and the
+    product becomes three: q k^T + lost(q) k^T + q lost(k)^T. It comes to the slots of the vectors themselves, the last ones, which a later chunk needs.
 
     ```mlir
     func.func @m(%n, %q, %k, %v, %beta, %S) { %norm = linalg.contract ins(%k, %k) -> [C] ... }
@@ -634,7 +635,7 @@ def RondoLowerPrepare : Pass<"rondo-lower-prepare", "::mlir::ModuleOp"> {
 
     A lane has N/32 neighbouring channels of a vector [N]; numbers are in all lanes. Elementwise operations, sums, products, maxima and minima over channels, every n-th
     channel of a vector (`tensor.extract_slice`, `tensor.insert_slice`) and scans along time have this form, nothing else has: `rondo-schedule-tiles` takes out only what has it. A result
-    of role `total` is a vector [N] of a chunk, known after its last row; it goes to the row of the chunk's first token. Token vectors need 16-byte aligned rows, as those that TMA reads: the host
+    of role `total` is a vector [N] of a chunk, known after its last row; it goes to the row of the chunk's first token. One of role `first` is written for the tokens of the first chunk only. Token vectors need 16-byte aligned rows, as those that TMA reads: the host
     checks it.
 
     Numerics: sums over channels in another order; narrows vectors to the 16-bit type of the arrays. Numbers and totals are f32.

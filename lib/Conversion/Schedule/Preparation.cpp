@@ -4,10 +4,11 @@
 // makes what has no tile form (`rondo-lower-prepare`), and that of tiles reads it as it reads token arrays.
 //
 // Token arrays are 16-bit numbers as they are. A vector that is handed over is rounded, and where two vectors of tokens
-// are multiplied with each other the sum may cancel: with few tokens nothing hides the error, which is relative to |q|
-// |k| and not to q.k. So what rounding q loses is handed over as well, q = high + low, and such a product is
+// are multiplied with each other the sum may cancel: its error is relative to |q| |k| and not to q.k. Over many tokens
+// that is little against the output, with a few nothing hides it. So for the first chunk of a sequence, where alone
+// tokens can be few, what rounding q loses is handed over as well (elsewhere it counts as 0), and such a product is
 //
-//   high.k' + low.k + (the same for k)
+//   q.k + lost(q).k + q.lost(k)
 //
 //===----------------------------------------------------------------------------------------------------------------===//
 
