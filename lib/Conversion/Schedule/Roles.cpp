@@ -21,6 +21,9 @@ Value Scheduler::refuse(Location loc, const Twine &why) {
 Value Scheduler::orBlocked(Value made, Value value) {
   if (made || blocked || analysis.dependsOn(value) || !value.getDefiningOp())
     return made;
+  // Another kernel goes through tokens, not through the rows of several writes.
+  if (writes > 1)
+    return made;
   ArrayRef<int64_t> shape = shapeOf(value);
   bool isVector = shape.size() == 2;
   // TMA reads 16 bytes at a time, and zeros after the last token.
