@@ -103,6 +103,8 @@ void rondo::buildColumnsPipeline(OpPassManager &pm, const CudaPipelineOptions &o
   copyOptions(options, token);
   token.chunk = 1;
   token.form = "sequential";
+  pm.addNestedPass<MixerOp>(createRondoRaiseUpdates());
+  pm.addNestedPass<MixerOp>(createRondoCopyStates());
   buildToChunkPipeline(pm, token);
   pm.addPass(createCSEPass());
   RondoBuildColumnsOptions columns;

@@ -157,6 +157,8 @@ LogicalResult Derive::derive(MixerOp mixer, int64_t chunk, bool isStep) {
     inputs.push_back(tensorOf(state.getType(), false));
     results.push_back(inputs.back());
     NamedAttrList attrs = describe(state.getName(), "state", state->getAttr("rondo.dims"), state.getType());
+    if (Attribute original = state->getAttr("rondo.copy_of")) // of rondo-copy-states
+      attrs.set("rondo.copy_of", original);
     resultAttrs.push_back(attrs.getDictionary(&getContext()));
     attrs.set("rondo.init", state.getInitAttr());
     inputAttrs.push_back(attrs.getDictionary(&getContext()));

@@ -151,6 +151,35 @@ def RondoRaiseUpdates : Pass<"rondo-raise-updates", "::rondo::MixerOp"> {
   let dependentDialects = ["::rondo::RondoDialect"];
 }
 
+def RondoCopyStates : Pass<"rondo-copy-states", "::rondo::MixerOp"> {
+  let summary = "Copy states that are read along both axes";
+  let description = [{
+    A matrix state that writes what it reads along one axis, and is read along the other too, couples its rows and its columns: neither evolve on their own.
+    But what is written is a value of the token. So the state gets a copy, with the same decays and writes, that is read along the first axis only;
+    the rows (columns) of the copy evolve on their own, and the state's columns (rows) once they are given what is written.
+
+    ```mlir
+    %y = rondo.read %S, %v cols
+    rondo.write %S, %y, %v
+    %o = rondo.read %S, %q rows
+    ```
+    ==>
+    ```mlir
+    %C = rondo.state "S by rows" {rondo.copy_of = "S"}
+    %y = rondo.read %C, %v cols
+    rondo.write %S, %y, %v
+    rondo.write %C, %y, %v
+    %o = rondo.read %S, %q rows
+    ```
+    A copy begins as its state does and is no array of the kernel. Left alone: states that are read along one axis, or of which writes and decays need both, and
+    those that change in another way.
+
+    Numerics: exact.
+  }];
+  let statistics = [Statistic<"numCopies", "copies", "States copied">];
+  let dependentDialects = ["::rondo::RondoDialect"];
+}
+
 def RondoInterleaveWrites : Pass<"rondo-interleave-writes", "::mlir::ModuleOp"> {
   let summary = "Turn a mixer with several writes a token into one with a row for each write";
   let description = [{

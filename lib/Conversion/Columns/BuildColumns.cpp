@@ -300,8 +300,14 @@ LogicalResult ColumnBuilder::collect(const ElementTypes &types) {
     add(plan_.inputs, array, array.role == Role::Param ? "param" : "token");
   for (const KernelArray &array : outputs)
     add(plan_.outputs, array, "output");
-  for (const KernelArray &array : states)
+  for (const KernelArray &array : states) {
     add(plan_.states, array, "state");
+    unsigned argument = inputs.size() + plan_.states.size();
+    if (auto original = body.getArgAttrOfType<StringAttr>(argument, "rondo.copy_of")) {
+      plan_.states.back().name = original.getValue();
+      plan_.states.back().isCopy = true;
+    }
+  }
   return success();
 }
 
@@ -320,7 +326,8 @@ ArrayAttr ColumnBuilder::signatures() {
   for (auto [arrays, described] :
        {std::pair(&inputs, &plan_.inputs), std::pair(&outputs, &plan_.outputs), std::pair(&states, &plan_.states)})
     for (auto [array, description] : llvm::zip_equal(*arrays, *described))
-      list.push_back(signature(array, description.role));
+      if (!description.isCopy)
+        list.push_back(signature(array, description.role));
   return b.getArrayAttr(list);
 }
 
@@ -529,6 +536,10 @@ SmallVector<Value> ColumnBuilder::loadStates() {
 
 void ColumnBuilder::storeStates(ValueRange values) {
   for (const Array &state : plan_.states) {
+    if (state.isCopy) {
+      values = values.drop_front(splitOf(state).getOwned(state.sizes, state.dims).size());
+      continue;
+    }
     Value pointer = kernel->pointer((state.name + ".final").str());
     Value base = kernel->base(*kernel->find(function, state.name, "state"), ".final");
     const Split &split = splitOf(state);

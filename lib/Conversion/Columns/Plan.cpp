@@ -18,7 +18,7 @@ constexpr int64_t kThreads = 512, kShared = 227 << 10, kEnoughShared = 72 << 10;
 /// Elements of states and parameters of all threads of a block (of 64 K registers), and of one.
 constexpr int64_t kHeld = 40 << 10, kHeldByOne = 160;
 /// Evaluations of a sweep, so that a body without a way ends soon.
-constexpr int64_t kTries = 80;
+constexpr int64_t kTries = 240;
 /// Elements of a state of which every column may have a copy, at first and if there is no other way.
 constexpr int64_t kCopied = 4, kCopiedAtMost = 256;
 /// Scalar operations of an element of a kept value.
@@ -171,6 +171,7 @@ private:
                        const Split *only = nullptr);
   LogicalResult evaluate(Sweep &sweep, ArrayRef<Value> handed, uint64_t others, Asked &asked);
   LogicalResult addEarlier(uint64_t others, llvm::SetVector<Value> handed);
+  bool canLeave(Value value, StringRef name, int64_t size, uint64_t others);
   void accept(Sweep sweep, const Asked &asked, bool isMain);
   LogicalResult planKept(Value tensor, int64_t depth);
   LogicalResult chooseShape();
@@ -193,9 +194,9 @@ private:
   func::FuncOp body;
   Plan &plan;
   Dependences &dependences;
-  /// Values that no earlier sweep can leave, and the last one that was found to be so.
+  /// Values that no earlier sweep can leave, and whether more were found to be so.
   llvm::DenseSet<Value> rejected;
-  Value failing;
+  bool isNewlyRejected = false;
   int64_t tries = 0;
 
 public:
@@ -303,7 +304,6 @@ LogicalResult Planner::evaluate(Sweep &sweep, ArrayRef<Value> handed, uint64_t o
         for (const Indices &at : *owned)
           evaluator.get(value, at);
       if (!owned || !evaluator.reason.empty()) {
-        failing = value;
         done = fail(value.getLoc(), evaluator.reason.empty() ? "has another size than the columns" : evaluator.reason);
         return;
       }
@@ -349,10 +349,11 @@ LogicalResult Planner::choose(StringRef name, int64_t size, ArrayRef<Value> hand
           hasAxis |= sweep.split.isLane(state.dims, i);
         uint64_t bit = Dependences::bitOf(state.position);
         bool isOutside = !handed.empty() && !(others & bit);
-        // Small states are wherever they are asked for; others that have not this axis are left to earlier sweeps.
+        // Small states are wherever they are asked for; others that have not this axis are left to earlier sweeps, and so
+        // are copies of states: they are made to be read along another one.
         if (isOutside)
           continue;
-        if (hasAxis || state.count() <= copied)
+        if ((hasAxis && !(state.isCopy && handed.empty())) || state.count() <= copied)
           sweep.states.push_back(state.position);
         else
           rest |= bit;
@@ -368,6 +369,12 @@ LogicalResult Planner::choose(StringRef name, int64_t size, ArrayRef<Value> hand
         continue;
       Asked now;
       if (failed(evaluate(sweep, handed, rest, now)) || (found && sweep.cycles >= best.cycles))
+        continue;
+      // All sweeps' states stay in registers.
+      int64_t held = sweep.owned + sweep.parameters;
+      for (const Sweep &later : plan.sweeps)
+        held += later.owned + later.parameters;
+      if (!handed.empty() && held > std::min(kHeldByOne, kHeld / plan.threads))
         continue;
       found = true;
       best = sweep;
@@ -387,6 +394,33 @@ void Planner::accept(Sweep sweep, const Asked &asked, bool isMain) {
   plan.sweeps.insert(plan.sweeps.begin(), std::move(sweep));
 }
 
+/// Whether threads with columns along `name` have what an element of `value` is made of.
+bool Planner::canLeave(Value value, StringRef name, int64_t size, uint64_t others) {
+  Split split;
+  split.laneSize = split.partSize = name;
+  split.lanes = size;
+  std::optional<SmallVector<Indices>> owned = getHandedIndices(value, split);
+  bool can = owned.has_value();
+  if (can)
+    evaluateNowhere([&](ImplicitLocOpBuilder b) {
+      Asked asked;
+      PlanEvaluator evaluator(b, plan, dependences, split, asked);
+      evaluator.rejected = &rejected;
+      for (const Array &state : plan.states) {
+        uint64_t bit = Dependences::bitOf(state.position);
+        bool hasAxis = false;
+        for (size_t i = 0; i < state.sizes.size(); ++i)
+          hasAxis |= split.isLane(state.dims, i);
+        if (others & bit)
+          (hasAxis || state.count() <= copied ? evaluator.own : evaluator.earlier) |= bit;
+      }
+      for (const Indices &at : *owned)
+        evaluator.get(value, at);
+      can = evaluator.reason.empty();
+    });
+  return can;
+}
+
 /// Sweeps before those there are, for `handed` and the states `others`.
 LogicalResult Planner::addEarlier(uint64_t others, llvm::SetVector<Value> handed) {
   while (!handed.empty()) {
@@ -403,8 +437,18 @@ LogicalResult Planner::addEarlier(uint64_t others, llvm::SetVector<Value> handed
             asked = std::move(now);
           }
         }
-    if (!best)
+    if (!best) {
+      for (Value value : handed) {
+        bool can = false;
+        for (const Array &state : plan.states)
+          if ((others & Dependences::bitOf(state.position)) && state.dims)
+            for (auto [name, size] : llvm::zip(state.dims, state.sizes))
+              can = can || canLeave(value, cast<StringAttr>(name).getValue(), size, others);
+        if (!can)
+          isNewlyRejected |= rejected.insert(value).second;
+      }
       return failure();
+    }
     best->handed.assign(handed.begin(), handed.end());
     for (unsigned state : best->states)
       others &= ~Dependences::bitOf(state);
@@ -437,9 +481,9 @@ LogicalResult Planner::tryAxis(StringRef name, int64_t size) {
     plan.blocks = llvm::divideCeil(main.split.lanes, main.lanesPerBlock);
     plan.threads = main.threads();
     accept(main, asked, /*isMain=*/true);
-    failing = Value();
+    isNewlyRejected = false;
     if (failed(addEarlier(others, asked.handed))) {
-      if (!failing || !rejected.insert(failing).second)
+      if (!isNewlyRejected)
         return failure();
       continue;
     }

@@ -15,6 +15,9 @@ struct Array {
   llvm::ArrayRef<int64_t> sizes;
   mlir::ArrayAttr dims;
   unsigned position = 0;
+  /// A state that is another one's copy, by whose name it goes (`rondo-copy-states`): it begins like that and ends
+  /// nowhere.
+  bool isCopy = false;
 
   int64_t bytes() const { return element.getIntOrFloatBitWidth() / 8; }
   int64_t count() const;
