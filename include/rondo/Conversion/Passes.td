@@ -74,7 +74,8 @@ def RondoBuildColumns : Pass<"rondo-build-columns", "::mlir::ModuleOp"> {
     may enter each other, as in rotations. What costs least by a count of operations and words of shared memory is chosen.
 
     A state without that axis goes before, in a sweep of its own over the tokens of a stage with columns along one of its axes: `h` of `y = C^T h` has an axis that
-    `y` sums over, and the first sweep leaves its values in shared memory for the second. (Small ones have a copy in every column.)
+    `y` sums over, and the first sweep leaves its values in shared memory for the second. (Small ones have a copy in every column.) So does the copy of a state that is read along both
+    axes (`rondo-copy-states`).
 
     Tokens come into shared memory by asynchronous copies, some stages of 16 tokens ahead (element by element where rows are narrower than 4
     bytes or not aligned to what one copy moves). Values of a token that neither a state nor v enters (`exp(g)`, a normalised key,
