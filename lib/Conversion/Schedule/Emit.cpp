@@ -462,6 +462,10 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
     accumulator = isLost(before) && !isLost(value) ? makeLost(before, role) : matrix(before, role);
     if (!accumulator)
       return {};
+  } else if (canLose(leftValue, rightValue, role) && !transposed) {
+    accumulator = makeLost(leftValue, right, role);
+    if (!accumulator)
+      return {};
   }
   ArrayRef<int64_t> rightShape = cast<tile::SharedType>(right.getType()).getShape();
   SmallVector<int64_t> shape = fragmentShape(value, row, role);
@@ -477,8 +481,14 @@ bool Scheduler::isLost(Value value) {
   return product && llvm::any_of(product.getInputs(), [&](Value x) { return !analysis.getRounded(x).empty(); });
 }
 
+/// Whether a product of tokens is less exact than its operands: `left` is rounded by this role, `right` comes as it is.
+/// Decays by channel have products of their own, and rows of several writes are no tokens.
+bool Scheduler::canLose(Value left, Value right, Role &role) {
+  return role.kind == RoleKind::Products && &role == &productsRole(0) && !octets && writes == 1 && steps == 1 &&
+         !analysis.isToken(left) && analysis.isToken(right) && analysis.timedAxes(left) == 1 && isElementwise(left);
+}
+
 Value Scheduler::makeLost(Value value, Role &role) {
-  ImplicitLocOpBuilder &at = role.b;
   if (role.kind != RoleKind::Products || octets)
     return refuse(value.getLoc(), "what rounding has lost, beside decays by channel or a state");
   // Other operands come before the branch, where the product itself finds them.
@@ -486,14 +496,59 @@ Value Scheduler::makeLost(Value value, Role &role) {
     for (Value operand : sum.getDefiningOp<linalg::ContractOp>().getInputs())
       if (analysis.getRounded(operand).empty() && !tile(operand, role))
         return {};
+  return inFirstChunk(role, [&] { return matrix(value, role); });
+}
+
+Value Scheduler::makeLost(Value left, Value right, Role &role) {
+  ImplicitLocOpBuilder &at = role.b;
+  for (chunk::KeepRowsOp keep; (keep = left.getDefiningOp<chunk::KeepRowsOp>()) && !tiles.contains(left);)
+    left = keep.getOperand();
+  Value ring = tiles.find(left)->second.ring;
+  auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
+  return inFirstChunk(role, [&]() -> Value {
+    // In the slot after that of the tile itself, which nobody has had yet.
+    Value next = arith::AddIOp::create(at, role.time, arith::ConstantIndexOp::create(at, 1));
+    Value buffer = tile::SlotOp::create(at, ring, next);
+    int64_t count = cast<tile::SharedType>(buffer.getType()).getShape()[1] / 64;
+    auto store = [&](Value wide) {
+      auto narrow = cast<RankedTensorType>(wide.getType()).clone(element);
+      if (shapeOf(left)[1] % 64)
+        wide = keepColumns(wide, shapeOf(left)[1], role);
+      Value rounded = arith::TruncFOp::create(at, narrow, wide);
+      Value lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+      Value own = count > 1 ? ownBlock(role, buffer) : buffer;
+      tile::StoreOp::create(at, arith::TruncFOp::create(at, narrow, lost), own, UnitAttr());
+    };
+    // Made again, not held in registers from the tile on.
+    role.matrices.clear();
+    role.narrow.clear();
+    if (count > 1) {
+      if (failed(forEachBlock(left, role, count, store)))
+        return {};
+    } else if (Value wide = matrix(left, role)) {
+      store(wide);
+    } else {
+      return {};
+    }
+    tile::SyncOp::create(at, at.getUnitAttr());
+    Value product = tile::MmaOp::create(at, type, buffer, right, Value(), UnitAttr());
+    // The slot is the next chunk's.
+    tile::SyncOp::create(at, UnitAttr());
+    return product;
+  });
+}
+
+/// A matrix [C, C] that is zero in other chunks than the first.
+Value Scheduler::inFirstChunk(Role &role, function_ref<Value()> make) {
+  ImplicitLocOpBuilder &at = role.b;
   auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
   Value isFirst = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, role.time, role.loop.getLowerBound());
   auto branch = scf::IfOp::create(at, TypeRange(type), isFirst, /*withElseRegion=*/true);
   OpBuilder::InsertionGuard guard(at);
   at.setInsertionPointToStart(branch.thenBlock());
-  auto known = std::tuple(role.matrices, role.narrow, role.waited);
-  Value made = matrix(value, role);
-  std::tie(role.matrices, role.narrow, role.waited) = known;
+  auto known = std::tuple(role.matrices, role.rows, role.columns, role.narrow, role.waited);
+  Value made = make();
+  std::tie(role.matrices, role.rows, role.columns, role.narrow, role.waited) = known;
   if (!made)
     return {};
   scf::YieldOp::create(at, made);

@@ -230,6 +230,10 @@ private:
   bool isLost(Value value);
   /// Such a sum: in the first chunk made, in others zeros.
   Value makeLost(Value value, Role &role);
+  /// The product of what rounding the tile of `left` has lost with the tile `right`, likewise.
+  Value makeLost(Value left, Value right, Role &role);
+  bool canLose(Value left, Value right, Role &role);
+  Value inFirstChunk(Role &role, llvm::function_ref<Value()> make);
   /// A product of a matrix with a vector, in the role of vector states.
   Value makeDot(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.

@@ -314,6 +314,7 @@ LogicalResult RoleLowering::lowerIf(scf::IfOp op) {
   }
   bool hasElse = !op.getElseRegion().empty();
   auto branch = scf::IfOp::create(b, types, getScalar(op.getCondition()), hasElse);
+  auto outer = std::tuple(lane, warp, quad, inQuad);
   for (auto [from, to] : llvm::zip(op->getRegions(), branch->getRegions())) {
     if (from.empty())
       continue;
@@ -324,7 +325,12 @@ LogicalResult RoleLowering::lowerIf(scf::IfOp op) {
     waitForAll();
     if (!types.empty())
       scf::YieldOp::create(b, flatten(*this, from.front().getTerminator()->getOperands()));
+    // A loop in the branch has numbers of the thread of its own.
+    std::tie(lane, warp, quad, inQuad) = outer;
   }
+  // As after a loop.
+  if (op.getOperation()->walk([](MmaOp) { return WalkResult::interrupt(); }).wasInterrupted())
+    hideThread();
   ValueRange scalars = branch.getResults();
   for (Value result : op.getResults()) {
     auto tensor = dyn_cast<RankedTensorType>(result.getType());

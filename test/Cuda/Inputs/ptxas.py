@@ -14,7 +14,7 @@ import tempfile
 # Mixer: (what ptxas may say, bytes of spills; why).
 OCTETS = "decays by channel with a triangular system: octets, products and state share 512 registers"
 KNOWN = {
-    "comba": ({"C7519"}, 64, "products in 88 registers; a wait for a second input between two products of the state"),
+    "comba": ({"C7519"}, 0, "a wait for a second input between two products of the state"),
     "gated_delta_net2": (set(), 1024, OCTETS),
     "kda": (set(), 1024, OCTETS),
     "rwkv6": (set(), 128, "octets with a diagonal of their own in 112 registers"),
