@@ -584,8 +584,8 @@ def RondoScheduleTiles : Pass<"rondo-schedule-tiles", "::mlir::ModuleOp"> {
     A vector that is multiplied with other tokens' vectors (a matrix [C, C]) is rounded when it is handed over, so a q.k that cancels has an error relative to |q| |k|. Over many tokens that is
     little against the output; with a few nothing hides it. So in the first chunk of a sequence what rounding has lost is handed over as well (`rondo.lost`: of which array; 0 in other chunks), and the
     product becomes three: q k^T + lost(q) k^T + q lost(k)^T. It comes to the slots of the vectors themselves, the last ones, which a later chunk needs.
-    A vector that the products role itself makes and rounds (q - d p) loses as much: where it is multiplied with a token array, lost(q - d p) k^T comes before the product, in the first chunk and in
-    the slot that the vectors of the second will have.
+    A vector that the products role itself makes and rounds (q - d p) loses as much: lost(q - d p) k^T comes before the product, in the first chunk and in the slot that the vectors of the second will
+    have. Not where the product is the matrix of a triangular system: the identity is added to it, so that nothing cancels (`lib/Conversion/Schedule/Lost.cpp`).
 
     ```mlir
     func.func @m(%n, %q, %k, %v, %beta, %S) { %norm = linalg.contract ins(%k, %k) -> [C] ... }

@@ -457,13 +457,14 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
     right = ownTokens(role, right, /*isSquare=*/analysis.timedAxes(rightValue) == 3);
   else if (steps > 1)
     return refuse(op.getLoc(), "a product that no step of an iteration has for itself");
-  Value accumulator;
-  if (Value before = op.getOutputs()[0]; !isZero(before)) {
-    accumulator = isLost(before) && !isLost(value) ? makeLost(before, role) : matrix(before, role);
+  Value accumulator, before = isZero(op.getOutputs()[0]) ? Value() : op.getOutputs()[0];
+  Factor factors[2] = {{leftValue, left}, {rightValue, right}};
+  if (!isLost(value) && (isLost(before) || (!before && !transposed && losesHere(op, factors, role)))) {
+    accumulator = makeLost(op, before, factors, role);
     if (!accumulator)
       return {};
-  } else if (canLose(leftValue, rightValue, role) && !transposed) {
-    accumulator = makeLost(leftValue, right, role);
+  } else if (before) {
+    accumulator = matrix(before, role);
     if (!accumulator)
       return {};
   }
@@ -474,88 +475,6 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   auto type = fragmentType(shape, at.getF32Type(), role);
   UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
   return tile::MmaOp::create(at, type, left, right, accumulator, flip);
-}
-
-bool Scheduler::isLost(Value value) {
-  auto product = value.getDefiningOp<linalg::ContractOp>();
-  return product && llvm::any_of(product.getInputs(), [&](Value x) { return !analysis.getRounded(x).empty(); });
-}
-
-/// Whether a product of tokens is less exact than its operands: `left` is rounded by this role, `right` comes as it is.
-/// Decays by channel have products of their own, and rows of several writes are no tokens.
-bool Scheduler::canLose(Value left, Value right, Role &role) {
-  return role.kind == RoleKind::Products && &role == &productsRole(0) && !octets && writes == 1 && steps == 1 &&
-         !analysis.isToken(left) && analysis.isToken(right) && analysis.timedAxes(left) == 1 && isElementwise(left);
-}
-
-Value Scheduler::makeLost(Value value, Role &role) {
-  if (role.kind != RoleKind::Products || octets)
-    return refuse(value.getLoc(), "what rounding has lost, beside decays by channel or a state");
-  // Other operands come before the branch, where the product itself finds them.
-  for (Value sum = value; isLost(sum); sum = sum.getDefiningOp<linalg::ContractOp>().getOutputs()[0])
-    for (Value operand : sum.getDefiningOp<linalg::ContractOp>().getInputs())
-      if (analysis.getRounded(operand).empty() && !tile(operand, role))
-        return {};
-  return inFirstChunk(role, [&] { return matrix(value, role); });
-}
-
-Value Scheduler::makeLost(Value left, Value right, Role &role) {
-  ImplicitLocOpBuilder &at = role.b;
-  for (chunk::KeepRowsOp keep; (keep = left.getDefiningOp<chunk::KeepRowsOp>()) && !tiles.contains(left);)
-    left = keep.getOperand();
-  Value ring = tiles.find(left)->second.ring;
-  auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
-  return inFirstChunk(role, [&]() -> Value {
-    // In the slot after that of the tile itself, which nobody has had yet.
-    Value next = arith::AddIOp::create(at, role.time, arith::ConstantIndexOp::create(at, 1));
-    Value buffer = tile::SlotOp::create(at, ring, next);
-    int64_t count = cast<tile::SharedType>(buffer.getType()).getShape()[1] / 64;
-    auto store = [&](Value wide) {
-      auto narrow = cast<RankedTensorType>(wide.getType()).clone(element);
-      if (shapeOf(left)[1] % 64)
-        wide = keepColumns(wide, shapeOf(left)[1], role);
-      Value rounded = arith::TruncFOp::create(at, narrow, wide);
-      Value lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
-      Value own = count > 1 ? ownBlock(role, buffer) : buffer;
-      tile::StoreOp::create(at, arith::TruncFOp::create(at, narrow, lost), own, UnitAttr());
-    };
-    // Made again, not held in registers from the tile on.
-    role.matrices.clear();
-    role.narrow.clear();
-    if (count > 1) {
-      if (failed(forEachBlock(left, role, count, store)))
-        return {};
-    } else if (Value wide = matrix(left, role)) {
-      store(wide);
-    } else {
-      return {};
-    }
-    tile::SyncOp::create(at, at.getUnitAttr());
-    Value product = tile::MmaOp::create(at, type, buffer, right, Value(), UnitAttr());
-    // The slot is the next chunk's.
-    tile::SyncOp::create(at, UnitAttr());
-    return product;
-  });
-}
-
-/// A matrix [C, C] that is zero in other chunks than the first.
-Value Scheduler::inFirstChunk(Role &role, function_ref<Value()> make) {
-  ImplicitLocOpBuilder &at = role.b;
-  auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
-  Value isFirst = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, role.time, role.loop.getLowerBound());
-  auto branch = scf::IfOp::create(at, TypeRange(type), isFirst, /*withElseRegion=*/true);
-  OpBuilder::InsertionGuard guard(at);
-  at.setInsertionPointToStart(branch.thenBlock());
-  auto known = std::tuple(role.matrices, role.rows, role.columns, role.narrow, role.waited);
-  Value made = make();
-  std::tie(role.matrices, role.rows, role.columns, role.narrow, role.waited) = known;
-  if (!made)
-    return {};
-  scf::YieldOp::create(at, made);
-  at.setInsertionPointToStart(branch.elseBlock());
-  Value zero = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
-  scf::YieldOp::create(at, zero);
-  return branch.getResult(0);
 }
 
 Value Scheduler::makeDot(linalg::ContractOp op, Role &role) {

@@ -461,41 +461,6 @@ void Scheduler::fetchInState(Role &role) {
   }
 }
 
-/// What rounding has lost is there before the first chunk, in slots that a later one needs.
-void Scheduler::fetchLost() {
-  if (!lostChannel)
-    return;
-  auto inIteration = [&](ImplicitLocOpBuilder &at, Value time, int64_t number) {
-    Value is = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, time, arith::ConstantIndexOp::create(at, number));
-    auto branch = scf::IfOp::create(at, is, /*withElseRegion=*/false);
-    ImplicitLocOpBuilder inside(at.getLoc(), at.getContext());
-    inside.setInsertionPoint(branch.thenBlock()->getTerminator());
-    return inside;
-  };
-  ImplicitLocOpBuilder before = load->b;
-  before.setInsertionPoint(load->loop);
-  Value zero = arith::ConstantIndexOp::create(before, 0), last;
-  if (budget.inputSlots > 1)
-    last = arith::ConstantIndexOp::create(before, budget.inputSlots - 1);
-  SmallVector<StringRef> names;
-  SmallVector<Value> buffers, offsets(lostRings.size(), zero);
-  for (auto [argument, ring] : lostRings) {
-    names.push_back(analysis.getName(argument));
-    buffers.push_back(last ? tile::SlotOp::create(before, ring, last).getResult() : ring);
-  }
-  // With a wait, so that nothing is read where there is no chunk.
-  tile::FetchOp::create(before, lostChannel->handle, zero, before.getStrArrayAttr(names), buffers, offsets,
-                        before.getUnitAttr());
-  if (last) {
-    ImplicitLocOpBuilder inside = inIteration(load->b, load->time, budget.inputSlots - 1);
-    tile::AcquireOp::create(inside, lostChannel->handle, arith::ConstantIndexOp::create(inside, 1));
-  }
-  for (Role *role : lostChannel->consumers) {
-    ImplicitLocOpBuilder inside = inIteration(role->b, role->time, 0);
-    tile::ReleaseOp::create(inside, lostChannel->handle, role->time);
-  }
-}
-
 /// Frees the slots that a role reads, ends its loop and stores its states.
 LogicalResult Scheduler::finish() {
   if (inputChannel && !tokenTiles.empty())

@@ -208,7 +208,6 @@ private:
   /// The role that issues the copies of a group.
   void emitFetch(InputGroup &group, mlir::ImplicitLocOpBuilder &at, Value time, bool isBeside);
   void fetchInState(Role &role);
-  void fetchLost();
   mlir::LogicalResult finish();
   /// Fails when a role has too few to work.
   mlir::LogicalResult chooseRegisters();
@@ -226,14 +225,6 @@ private:
   llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
-  /// Whether `value` is a sum of products with what rounding has lost.
-  bool isLost(Value value);
-  /// Such a sum: in the first chunk made, in others zeros.
-  Value makeLost(Value value, Role &role);
-  /// The product of what rounding the tile of `left` has lost with the tile `right`, likewise.
-  Value makeLost(Value left, Value right, Role &role);
-  bool canLose(Value left, Value right, Role &role);
-  Value inFirstChunk(Role &role, llvm::function_ref<Value()> make);
   /// A product of a matrix with a vector, in the role of vector states.
   Value makeDot(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.
@@ -283,8 +274,25 @@ private:
   Shared *tokenTile(Value argument, bool isSliced);
   /// The arrays that the rows of a token of this argument come from in turn; one: all from that.
   llvm::SmallVector<mlir::StringRef> arraysOf(Value argument);
+
+  //===--- Lost.cpp: what rounding has lost, in the first chunk
+  //-----------------------------------------------------===//
+  /// An operand of a product, and its tile.
+  struct Factor {
+    Value value, tile;
+  };
+  /// Whether `value` is a sum of products with what another kernel has lost.
+  bool isLost(Value value);
+  /// Whether an operand of a product of tokens is rounded by the role itself.
+  bool losesHere(mlir::linalg::ContractOp op, llvm::ArrayRef<Factor> factors, Role &role);
+  bool isRoundedHere(Value value, Role &role);
+  /// What such a product is added to: in the first chunk the products with what is lost, in others zeros. `before`:
+  /// those of another kernel's losses, or null.
+  Value makeLost(mlir::linalg::ContractOp op, Value before, llvm::ArrayRef<Factor> factors, Role &role);
+  mlir::LogicalResult storeLost(Value value, Value buffer, Role &role);
   /// The tile of what rounding a token argument has lost, for the first iteration.
   Value lostTile(Value argument, Role &consumer);
+  void fetchLost();
 
   //===--- Octets.cpp: decays by channel --------------------------------------------------------------------------===//
   /// The role, if the body has decays by channel. Requests are collected; `emitOctets` fills the role at the end.

@@ -31,36 +31,6 @@ Shared *Scheduler::tokenTile(Value argument, bool isSliced) {
   return &(tokenTiles[argument] = {allocate({rows, columns}, element, budget.inputSlots), inputChannel});
 }
 
-/// Its room is the last of the slots of what has been rounded, which other chunks need later: where there is one slot,
-/// room of its own.
-Value Scheduler::lostTile(Value argument, Role &consumer) {
-  ImplicitLocOpBuilder &at = consumer.b;
-  auto it = lostRings.find(argument);
-  if (it == lostRings.end()) {
-    const auto *rounded =
-        llvm::find_if(inputs, [&](Value x) { return analysis.getName(x) == analysis.getRounded(argument); });
-    Shared *shared = rounded == inputs.end() ? nullptr : tokenTile(*rounded, /*isSliced=*/false);
-    if (!shared)
-      return refuse(argument.getLoc(), "what rounding has lost of a vector that is not needed whole");
-    Value ring = shared->ring;
-    auto type = cast<tile::SharedType>(ring.getType());
-    if (budget.inputSlots == 1)
-      ring = allocate(type.getShape(), element, 1);
-    if (!lostChannel) {
-      lostChannel = &addChannel(*load, 1);
-      lostChannel->isReleased = false; // Once, by `fetchLost`.
-    }
-    it = lostRings.insert({argument, ring}).first;
-  }
-  Value ring = it->second;
-  openSlot(consumer, {ring, lostChannel});
-  if (budget.inputSlots == 1)
-    return ring;
-  // From the chunk's number, which is 0: addresses that are the same in all iterations would be held in registers.
-  Value slot = arith::AddIOp::create(at, consumer.time, arith::ConstantIndexOp::create(at, budget.inputSlots - 1));
-  return tile::SlotOp::create(at, ring, slot);
-}
-
 Value Scheduler::tile(Value value, Role &consumer) {
   if (!analysis.getRounded(value).empty())
     return lostTile(value, consumer);
