@@ -290,6 +290,8 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
   }
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
     auto intervals = slice.getSource().getDefiningOp<chunk::IntervalProductsOp>();
+    if (intervals && shapeOf(intervals.getOperand()).size() == 3 && shapeOf(value).size() == 2)
+      return coupledMatrix(slice, role);
     if (!intervals || shapeOf(value).size() != 2 || shapeOf(intervals.getOperand()).size() != 1 ||
         slice.getStaticOffsets() != ArrayRef<int64_t>({0, 1}))
       return refuse(op->getLoc(), "a slice of a matrix");

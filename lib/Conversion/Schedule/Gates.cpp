@@ -99,6 +99,22 @@ Value Scheduler::makeLanes(Value value) {
   }
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op)) {
     auto intervals = slice.getSource().getDefiningOp<chunk::IntervalProductsOp>();
+    if (intervals && shapeOf(intervals.getOperand()).size() == 3) {
+      Coupled *products = coupled(intervals);
+      if (!products)
+        return {};
+      ArrayRef<int64_t> offsets = slice.getStaticOffsets(), sizes = slice.getStaticSizes();
+      int64_t entry = offsets[0] * products->n + offsets[1], count = products->n * products->n;
+      offsets = offsets.drop_front(2);
+      sizes = sizes.drop_front(2);
+      if (offsets == ArrayRef<int64_t>({0, 0}) && sizes == ArrayRef<int64_t>({chunk, 1}))
+        return products->op.getResult(entry);
+      if (offsets == ArrayRef<int64_t>({chunk, 1}) && sizes == ArrayRef<int64_t>({1, chunk}))
+        return products->op.getResult(count + entry);
+      if (offsets == ArrayRef<int64_t>({chunk, 0}) && sizes == ArrayRef<int64_t>({1, 1}))
+        return products->op.getResult(2 * count + entry);
+      return refuse(op->getLoc(), "a slice of interval products");
+    }
     if (!intervals || shapeOf(intervals.getOperand()).size() != 1)
       return refuse(op->getLoc(), "a slice");
     Value decays = lanes(intervals.getOperand());
@@ -119,6 +135,71 @@ Value Scheduler::makeLanes(Value value) {
     return laneValues.lookup(value);
   }
   return refuse(op->getLoc(), "no tile form of '" + op->getName().getStringRef() + "' on numbers of tokens");
+}
+
+Coupled *Scheduler::coupled(chunk::IntervalProductsOp intervals) {
+  std::unique_ptr<Coupled> &known = coupledProducts[intervals.getResult()];
+  if (known)
+    return known.get();
+  auto fail = [&](Location loc, const Twine &why) -> Coupled * {
+    refuse(loc, why);
+    return nullptr;
+  };
+  if (steps > 1)
+    return fail(intervals.getLoc(), "transitions of two chunks");
+  auto made = std::make_unique<Coupled>();
+  int64_t n = made->n = shapeOf(intervals.getOperand())[1];
+  made->present.assign(n * n, false);
+  // The entries, which were put into a tensor one by one.
+  SmallVector<Value> entries(n * n), decays;
+  Value rest = intervals.getOperand();
+  for (auto insert = rest.getDefiningOp<tensor::InsertSliceOp>(); insert;
+       rest = insert.getDest(), insert = rest.getDefiningOp<tensor::InsertSliceOp>()) {
+    ArrayRef<int64_t> offsets = insert.getStaticOffsets();
+    if (insert.getStaticSizes() != ArrayRef<int64_t>({chunk, 1, 1}) || offsets[0] != 0)
+      return fail(insert.getLoc(), "a slice of transitions");
+    if (Value &entry = entries[offsets[1] * n + offsets[2]]; !entry)
+      entry = insert.getSource();
+  }
+  SmallVector<int64_t> places, terms;
+  FloatAttr number;
+  for (auto [place, entry] : llvm::enumerate(entries)) {
+    if (!entry)
+      return fail(intervals.getLoc(), "transitions that are not made of numbers of the tokens");
+    auto fill = entry.getDefiningOp<linalg::FillOp>();
+    if (fill && matchPattern(fill.getInputs()[0], m_AnyZeroFloat()))
+      continue;
+    Value value = lanes(entry);
+    if (!value)
+      return nullptr;
+    auto type = RankedTensorType::get({tokens}, b.getF32Type(), tile::LanesAttr::get(b.getContext()));
+    decays.push_back(spread(value, type, gates->b));
+    places.push_back(place);
+    made->present[place] = true;
+  }
+  // Products have more of them.
+  for (int64_t a = 0; a < n; ++a)
+    made->present[a * n + a] = true;
+  for (int64_t k = 0; k < n; ++k)
+    for (int64_t a = 0; a < n; ++a)
+      for (int64_t c = 0; c < n; ++c)
+        made->present[a * n + c] = made->present[a * n + c] || (made->present[a * n + k] && made->present[k * n + c]);
+  SmallVector<Value> buffers;
+  for (int64_t a = 0; a < n; ++a)
+    for (int64_t k = 0; k < n; ++k)
+      for (int64_t c = 0; c < n; ++c)
+        if (made->present[a * n + k] && made->present[k * n + c]) {
+          terms.append({a, k, c});
+          Shared shared{allocate({2, 6, chunk}, b.getF32Type(), budget.gateSlots), gatesChannel};
+          made->tables.push_back({{a, k, c}, shared});
+          buffers.push_back(openSlot(*gates, shared));
+        }
+  auto vectorType = RankedTensorType::get({tokens}, b.getF32Type(), tile::LanesAttr::get(b.getContext()));
+  SmallVector<Type> types(2 * n * n, vectorType);
+  types.append(n * n, b.getF32Type());
+  made->op = tile::CoupledProductsOp::create(gates->b, types, n, places, decays, terms, buffers);
+  coupledProducts[intervals.getResult()] = std::move(made);
+  return coupledProducts[intervals.getResult()].get();
 }
 
 namespace {

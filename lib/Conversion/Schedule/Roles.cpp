@@ -265,7 +265,15 @@ LogicalResult Scheduler::createRoles() {
   }
   if (matrices.empty())
     return refuse(body.getLoc(), "there is no matrix state"), failure();
-  if (matrices.size() > 1) {
+  // States that scalars couple share a role: each new one is made of all old ones, element by element.
+  bool isCoupled = llvm::any_of(body.getBody().getOps<chunk::IntervalProductsOp>(), [&](chunk::IntervalProductsOp op) {
+    ArrayRef<int64_t> shape = shapeOf(op.getOperand());
+    return shape.size() == 3 && shape[1] == int64_t(matrices.size());
+  });
+  for (const MatrixState &state : matrices)
+    isCoupled &=
+        shapeOf(states[state.number]) == shapeOf(states[matrices[0].number]) && state.freeAxis == matrices[0].freeAxis;
+  if (matrices.size() > 1 && !isCoupled) {
     auto whole = body->getAttrOfType<StringAttr>("rondo.whole");
     return refuse(states[matrices[1].number].getLoc(),
                   "there is more than one matrix state" + (whole ? ", and " + whole.getValue().str() : "")),
@@ -280,7 +288,9 @@ LogicalResult Scheduler::createRoles() {
   ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
   int64_t allPieces = alignUp(lastShape[last.freeAxis], 64) / 64;
   depth = alignUp(lastShape[1 - last.freeAxis], 64);
-  pieces = depth <= 128 ? std::min<int64_t>(allPieces, budget.pieces) : 1;
+  if (matrices.size() > 1 && depth * int64_t(matrices.size()) > 256)
+    return refuse(states[last.number].getLoc(), "coupled states with more elements than registers"), failure();
+  pieces = matrices.size() == 1 && depth <= 128 ? std::min<int64_t>(allPieces, budget.pieces) : 1;
   while (allPieces % pieces)
     --pieces;
   blocks = allPieces / pieces;
@@ -291,9 +301,13 @@ LogicalResult Scheduler::createRoles() {
                              b.getI64IntegerAttr(tokens), b.getI64IntegerAttr(blocks), b.getI64IntegerAttr(writes));
   b.createBlock(&kernel.getBody());
 
-  for (const MatrixState &state : matrices)
-    addRole("state." + analysis.getName(states[state.number]).str(), RoleKind::State, 4, pieces, {state.number},
-            state.freeAxis);
+  SmallVector<int64_t> carried;
+  std::string roleName = "state";
+  for (const MatrixState &state : matrices) {
+    carried.push_back(state.number);
+    roleName += "." + analysis.getName(states[state.number]).str();
+  }
+  addRole(roleName, RoleKind::State, 4, pieces, carried, last.freeAxis);
   if (failed(createOctets()))
     return failure();
   load = &addRole("load", RoleKind::Load, 1, 1);
@@ -378,7 +392,17 @@ LogicalResult Scheduler::chooseRegisters() {
   int64_t groups = stateGroups + productGroups + octetGroups + smallGroups, all = 512 / groups / 8 * 8 * groups;
   // Below this a state warpgroup's products wait for each other (ptxas C7512); what is left goes to the small roles.
   // A state that turns has vectors along its columns beside it, which a small role reads ahead.
-  int64_t wanted = depth > 128 ? 240 : totals.empty() ? 192 : 232, leastSmall = totals.empty() ? 24 : 56;
+  size_t carried = 0;
+  for (auto &role : roles)
+    if (role->kind == RoleKind::State)
+      carried = std::max(carried, role->states.size());
+  // Products of coupled states have several masks; there is one warpgroup for the states.
+  if (carried > 1)
+    products = 144;
+  int64_t wanted = depth * int64_t(carried) > 128 ? 240
+                   : totals.empty()               ? 192
+                                                  : 232,
+          leastSmall = totals.empty() ? 24 : 56;
   // The octets spill below 104; with more than 112 the state has too few.
   int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
   int64_t others = products * productGroups + perOctet * octetGroups;
@@ -557,19 +581,28 @@ FailureOr<tile::KernelOp> Scheduler::build() {
       if (writes > 1 && !tile(read.getInputs()[isLeft ? 1 : 0], *role))
         return fail();
     }
+    if (role->states.size() > 1) // coupled: all rounded before the first product is in flight
+      for (linalg::ContractOp read : reads)
+        if (Value state = read.getInputs()[analysis.isState(read.getInputs()[0]) ? 0 : 1];
+            analysis.isState(state) && !operand(state, *role))
+          return fail();
     for (linalg::ContractOp read : reads)
       if (!matrix(read.getResult(0), *role))
         return fail();
   }
   // Then what the states' own products add to, before operands of other products come to registers.
   for (auto [number, value] : llvm::enumerate(finals)) {
-    Role *role = octets ? roleOf(states[number]) : nullptr;
+    Role *role = roleOf(states[number]);
+    bool isCoupled = role && role->kind == RoleKind::State && role->states.size() > 1;
+    if (!octets && !isCoupled)
+      continue;
     Value sum = value;
     while (auto product = sum.getDefiningOp<linalg::ContractOp>())
       sum = product.getOutputs()[0];
     auto scaled = sum.getDefiningOp<linalg::GenericOp>();
-    bool isOnlyState =
-        scaled && llvm::none_of(scaled.getDpsInputs(), [&](Value x) { return analysis.dependsOnArrays(x); });
+    bool isOnlyState = scaled && llvm::none_of(scaled.getDpsInputs(), [&](Value x) {
+                         return analysis.dependsOnArrays(x) && !(isCoupled && analysis.isState(x));
+                       });
     if (role && isOnlyState && !matrix(sum, *role))
       return fail();
   }

@@ -156,6 +156,16 @@ struct DecayedGram {
   Shared rounded, wide;
 };
 
+/// Products of the transitions of n coupled states, over intervals of tokens.
+struct Coupled {
+  int64_t n = 0;
+  /// Which entries may be other than 0.
+  llvm::SmallVector<bool> present;
+  tile::CoupledProductsOp op;
+  /// By (a, k, b): tables of the prefixes (a, k) and suffixes (k, b).
+  llvm::SmallVector<std::pair<std::array<int64_t, 3>, Shared>> tables;
+};
+
 /// Token arrays that come together.
 struct InputGroup {
   Channel *channel;
@@ -245,6 +255,10 @@ private:
   Value lanes(Value value);
   Value makeLanes(Value value);
   Value loadLanes(Value argument);
+  /// The products of the transitions of coupled states, which the gates role makes; null after a refusal.
+  Coupled *coupled(chunk::IntervalProductsOp op);
+  /// Entry (a, b) of the products between every two tokens.
+  Value coupledMatrix(mlir::tensor::ExtractSliceOp slice, Role &role);
   mlir::LogicalResult makeScan(chunk::ScanOp op);
 
   //===--- Share.cpp: values in shared memory ---------------------------------------------------------------------===//
@@ -351,6 +365,7 @@ private:
   Channel *inputChannel = nullptr, *gatesChannel = nullptr, *lostChannel = nullptr;
   llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, totals, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
+  llvm::MapVector<Value, std::unique_ptr<Coupled>> coupledProducts;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;
   /// Outputs that are written back at the end of an iteration: buffer, name.

@@ -194,6 +194,26 @@ Value Scheduler::tables(chunk::IntervalProductsOp op, Role &consumer) {
   return openSlot(consumer, it->second);
 }
 
+Value Scheduler::coupledMatrix(tensor::ExtractSliceOp slice, Role &role) {
+  Coupled *products = coupled(slice.getSource().getDefiningOp<chunk::IntervalProductsOp>());
+  if (!products)
+    return {};
+  ArrayRef<int64_t> offsets = slice.getStaticOffsets();
+  if (offsets.drop_front(2) != ArrayRef<int64_t>({0, 1}))
+    return refuse(slice.getLoc(), "a slice of a matrix");
+  ImplicitLocOpBuilder &at = role.b;
+  auto type = fragmentType({chunk, chunk}, at.getF32Type(), role);
+  Value sum;
+  for (auto &[term, shared] : products->tables)
+    if (term[0] == offsets[0] && term[2] == offsets[1]) {
+      Value product = tile::IntervalProductsOp::create(at, type, openSlot(role, shared));
+      sum = sum ? arith::AddFOp::create(at, sum, product).getResult() : product;
+    }
+  if (!sum)
+    sum = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
+  return sum;
+}
+
 Value Scheduler::lanesBuffer(Value value, Role &consumer) {
   auto it = vectors.find(value);
   if (it == vectors.end()) {

@@ -124,6 +124,10 @@ private:
   /// An operation whose lowering is put off; see LowerTiles.cpp.
   mlir::LogicalResult lowerNow(mlir::Operation *op);
   mlir::LogicalResult lowerDeferred(mlir::ValueRange values);
+  void collectCarried(mlir::Value value, llvm::SmallPtrSetImpl<mlir::Value> &carried);
+  mlir::LogicalResult lowerCoupled(MmaOp op);
+  /// Through a fence: they are computed before it.
+  void holdInRegisters(mlir::ValueRange values);
   mlir::LogicalResult lowerDeferredReads();
 
   void forgetRecomputable(mlir::Operation *op);

@@ -70,6 +70,19 @@ void RoleLowering::waitForAll() {
   fenced.clear();
 }
 
+void RoleLowering::holdInRegisters(ValueRange values) {
+  Scalars all;
+  for (Value value : values)
+    llvm::append_range(all, get(value));
+  all = passThrough(*this, "wgmma.fence.sync.aligned;", all);
+  ArrayRef<Value> rest = all;
+  for (Value value : values) {
+    size_t count = get(value).size();
+    set(value, Scalars(rest.take_front(count)));
+    rest = rest.drop_front(count);
+  }
+}
+
 //===----------------------------------------------------------------------------------------------------------------===//
 // wgmma
 //===----------------------------------------------------------------------------------------------------------------===//

@@ -166,6 +166,39 @@ void RoleLowering::forgetRecomputable(Operation *op) {
       deferred.insert(other);
 }
 
+/// The values that a loop carries and of which `value` is made by operations that are still deferred.
+void RoleLowering::collectCarried(Value value, llvm::SmallPtrSetImpl<Value> &carried) {
+  if (auto argument = dyn_cast<BlockArgument>(value)) {
+    if (isa<RankedTensorType>(argument.getType()))
+      carried.insert(argument);
+    return;
+  }
+  if (Operation *from = value.getDefiningOp(); from && deferred.contains(from))
+    for (Value operand : from->getOperands())
+      collectCarried(operand, carried);
+}
+
+/// Where several carried values are made of the same ones, all are made, in registers of their own, when these have
+/// been read and no product is in flight: beside one, or one by one, ptxas would move them, and serialize all products.
+LogicalResult RoleLowering::lowerCoupled(MmaOp op) {
+  SmallVector<std::pair<Value, llvm::SmallPtrSet<Value, 4>>> sums;
+  for (auto other : op->getBlock()->getOps<MmaOp>())
+    if (Value accumulator = other.getAccumulator()) {
+      llvm::SmallPtrSet<Value, 4> carried;
+      collectCarried(accumulator, carried);
+      if (carried.size() > 1)
+        sums.push_back({accumulator, carried});
+    }
+  if (sums.size() < 2)
+    return success();
+  waitForAll();
+  SmallVector<Value> values = llvm::map_to_vector(sums, [](auto &sum) { return sum.first; });
+  if (failed(lowerDeferred(values)))
+    return failure();
+  holdInRegisters(values);
+  return success();
+}
+
 LogicalResult RoleLowering::lowerOperation(Operation *op) {
   if (isDeferrable(op)) {
     deferred.insert(op);
@@ -173,6 +206,26 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
   }
   if (madeElsewhere.contains(op))
     return success();
+  if (auto mma = dyn_cast<MmaOp>(op); mma && mma.getAccumulator() && failed(lowerCoupled(mma)))
+    return failure();
+  // Reads of several carried values: all are rounded before the first product.
+  if (auto mma = dyn_cast<MmaOp>(op)) {
+    llvm::SmallPtrSet<Value, 4> carried, others;
+    collectCarried(mma.getLhs(), carried);
+    SmallVector<Value> operands{mma.getLhs()};
+    if (!carried.empty())
+      for (auto other : op->getBlock()->getOps<MmaOp>()) {
+        others.clear();
+        collectCarried(other.getLhs(), others);
+        if (!others.empty() && llvm::none_of(others, [&](Value value) { return carried.contains(value); }))
+          operands.push_back(other.getLhs());
+      }
+    if (operands.size() > 1) {
+      if (failed(lowerDeferred(operands)))
+        return failure();
+      holdInRegisters(operands);
+    }
+  }
   // What other products with the same left operand add to: one fence for all. Their registers must not be computed
   // beside a product in flight, or ptxas serializes all products of the kernel (C7518).
   if (auto mma = dyn_cast<MmaOp>(op); mma && isa<RankedTensorType>(mma.getLhs().getType())) {
@@ -234,7 +287,7 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
           [&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.
       .Case<DecayedFactorsOp, DecayedGramOp>([&](auto op) { return lower(op, *this); })
-      .Case<CumprodOp, TotalOp, ScanOp, IntervalTablesOp, IntervalProductsOp, InverseOp>(
+      .Case<CumprodOp, TotalOp, ScanOp, IntervalTablesOp, CoupledProductsOp, IntervalProductsOp, InverseOp>(
           [&](auto op) { return lower(op, *this); })
       .Default([&](Operation *op) -> LogicalResult {
         if (isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect()))

@@ -240,6 +240,131 @@ LogicalResult tile::lower(IntervalTablesOp op, Lowering &l) {
   return success();
 }
 
+namespace {
+/// A small square matrix of one token; entries that are 0 whatever the data are null.
+struct SmallMatrix {
+  int64_t n;
+  SmallVector<Value, 4> entries;
+
+  static SmallMatrix identity(int64_t n, Value one) {
+    SmallMatrix result{n, SmallVector<Value, 4>(n * n)};
+    for (int64_t a = 0; a < n; ++a)
+      result.entries[a * n + a] = one;
+    return result;
+  }
+  /// `one` is the factor that changes nothing.
+  static SmallMatrix multiply(Lowering &l, const SmallMatrix &later, const SmallMatrix &earlier, Value one) {
+    SmallMatrix result{later.n, SmallVector<Value, 4>(later.n * later.n)};
+    for (int64_t a = 0; a < later.n; ++a)
+      for (int64_t b = 0; b < later.n; ++b)
+        for (int64_t k = 0; k < later.n; ++k) {
+          Value x = later.entries[a * later.n + k], y = earlier.entries[k * later.n + b];
+          Value &sum = result.entries[a * later.n + b];
+          if (!x || !y)
+            continue;
+          Value product = x == one ? y : y == one ? x : l.fmul(x, y);
+          sum = sum ? l.fadd(sum, product) : product;
+        }
+    return result;
+  }
+  template <class Get>
+  SmallMatrix map(Get get) const {
+    SmallMatrix result = *this;
+    for (Value &entry : result.entries)
+      if (entry)
+        entry = get(entry);
+    return result;
+  }
+  /// `x` where the condition holds, else `y`.
+  static SmallMatrix select(Lowering &l, Value condition, const SmallMatrix &x, const SmallMatrix &y) {
+    SmallMatrix result = x;
+    auto orZero = [&](Value entry) { return entry ? entry : l.f32(0); };
+    for (auto [entry, other] : llvm::zip_equal(result.entries, y.entries))
+      if ((entry || other) && entry != other)
+        entry = l.select(condition, orZero(entry), orZero(other));
+    return result;
+  }
+};
+} // namespace
+
+LogicalResult tile::lower(CoupledProductsOp op, Lowering &l) {
+  int64_t n = op.getSize();
+  ArrayRef<int64_t> places = op.getEntries(), terms = op.getTerms();
+  if (places.size() != op.getDecays().size() || terms.size() != 3 * op.getTables().size() ||
+      int64_t(op.getResults().size()) != 3 * n * n || op.getDecays().empty())
+    return op.emitOpError("has a decay for each entry, a buffer for each triple of terms, and three results an entry");
+  for (Value decays : op.getDecays())
+    if (failed(verifyLanes(op, decays)))
+      return failure();
+  int64_t chunk = cast<RankedTensorType>(op.getDecays()[0].getType()).getDimSize(0), size = chunk / kLanes;
+  std::optional<IntervalTables> tables;
+  for (Value buffer : op.getTables()) {
+    FailureOr<IntervalTables> own = getTables(op, cast<SharedType>(buffer.getType()), chunk);
+    if (failed(own))
+      return failure();
+    tables = *own;
+  }
+  if (l.warps != 1)
+    return op.emitOpError("is for roles of one warp");
+
+  Value one = l.f32(1), zero = l.f32(0);
+  SmallVector<SmallMatrix> prefixes(size, SmallMatrix::identity(n, one)), suffixes = prefixes, totals;
+  for (int64_t i = 0; i < size; ++i) {
+    totals.push_back({n, SmallVector<Value, 4>(n * n)});
+    for (auto [place, decays] : llvm::zip_equal(places, op.getDecays()))
+      totals.back().entries[place] = l.get(decays)[i];
+  }
+  auto entriesOf = [&](ArrayRef<SmallMatrix> matrices, int64_t place) {
+    Scalars entries;
+    for (const SmallMatrix &matrix : matrices)
+      entries.push_back(matrix.entries[place] ? matrix.entries[place] : zero);
+    return entries;
+  };
+  int64_t levels = llvm::Log2_64_Ceil(chunk);
+  for (int64_t level = 0; level < levels; ++level) {
+    for (auto [i, buffer] : llvm::enumerate(op.getTables())) {
+      Value here = l.gep(l.getAddress(buffer), l.mul(l.lane, 4 * size));
+      int64_t a = terms[3 * i], k = terms[3 * i + 1], b = terms[3 * i + 2];
+      l.storeF32s(entriesOf(prefixes, a * n + k), l.gep(here, tables->getOffset(0, level)));
+      l.storeF32s(entriesOf(suffixes, k * n + b), l.gep(here, tables->getOffset(1, level)));
+    }
+    // Two blocks of 2^level tokens become one, as in `tile.interval_tables`; what is later stands on the left.
+    int64_t block = int64_t(1) << level;
+    if (block < size) {
+      SmallVector<SmallMatrix> whole(totals);
+      for (int64_t i = 0; i < size; ++i) {
+        if (i & block)
+          prefixes[i] = SmallMatrix::multiply(l, prefixes[i], totals[i ^ block], one);
+        else
+          suffixes[i] = SmallMatrix::multiply(l, totals[i ^ block], suffixes[i], one);
+        whole[i] = i & block ? whole[i ^ block] : SmallMatrix::multiply(l, totals[i ^ block], totals[i], one);
+      }
+      totals = whole;
+      continue;
+    }
+    int64_t distance = block / size;
+    const SmallMatrix own = totals.front();
+    SmallMatrix sibling = own.map([&](Value entry) { return l.shuffle(NVVM::ShflKind::bfly, entry, l.i32(distance)); });
+    Value isLeft = l.compare(Predicate::eq, l.bitAnd(l.lane, distance), l.i32(0));
+    SmallMatrix identity = SmallMatrix::identity(n, one);
+    SmallMatrix before = SmallMatrix::select(l, isLeft, identity, sibling),
+                after = SmallMatrix::select(l, isLeft, sibling, identity);
+    for (int64_t i = 0; i < size; ++i) {
+      prefixes[i] = SmallMatrix::multiply(l, prefixes[i], before, one);
+      suffixes[i] = SmallMatrix::multiply(l, after, suffixes[i], one);
+    }
+    SmallMatrix later = SmallMatrix::select(l, isLeft, sibling, own),
+                earlier = SmallMatrix::select(l, isLeft, own, sibling);
+    totals.assign(size, SmallMatrix::multiply(l, later, earlier, one));
+  }
+  for (int64_t place = 0; place < n * n; ++place) {
+    l.set(op.getResult(place), entriesOf(prefixes, place));
+    l.set(op.getResult(n * n + place), entriesOf(suffixes, place));
+    l.set(op.getResult(2 * n * n + place), entriesOf(totals.front(), place));
+  }
+  return success();
+}
+
 /// `levels[0]` for warps below `from[1]`, `levels[1]` for warps below `from[2]` and so on: for each warp after warp
 /// `m`, the level of rows 16 warp .. + 15 and columns 16 m .. + 15. It never falls as the warp number grows.
 static SmallVector<std::pair<int64_t, int64_t>> getLevelsBelow(int64_t m, int64_t warps) {

@@ -126,6 +126,7 @@ mlir::LogicalResult lower(CumprodOp op, Lowering &l);
 mlir::LogicalResult lower(TotalOp op, Lowering &l);
 mlir::LogicalResult lower(ScanOp op, Lowering &l);
 mlir::LogicalResult lower(IntervalTablesOp op, Lowering &l);
+mlir::LogicalResult lower(CoupledProductsOp op, Lowering &l);
 mlir::LogicalResult lower(IntervalProductsOp op, Lowering &l);
 // LowerInverse.cpp
 mlir::LogicalResult lower(InverseOp op, Lowering &l);

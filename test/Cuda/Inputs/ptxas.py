@@ -13,10 +13,13 @@ import tempfile
 
 # Mixer: (what ptxas may say, bytes of spills; why).
 OCTETS = "decays by channel with a triangular system: octets, products and state share 512 registers"
+COUPLED = "two coupled states, old and new, in 240 registers"
 KNOWN = {
     "comba": ({"C7519"}, 0, "a wait for a second input between two products of the state"),
     "gated_delta_net2": (set(), 1024, OCTETS),
     "kda": (set(), 1024, OCTETS),
+    "momentum": (set(), 1024, COUPLED),
+    "momentum_delta": ({"C7512"}, 1024, COUPLED),
     "rwkv6": (set(), 128, "octets with a diagonal of their own in 112 registers"),
     "rwkv7": (set(), 3072, OCTETS),
 }

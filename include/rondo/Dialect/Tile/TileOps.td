@@ -509,6 +509,21 @@ def Tile_IntervalTablesOp : Tile_Op<"interval_tables"> {
   let assemblyFormat = "$decays `to` $tables attr-dict `:` type($decays) `,` type($tables)";
 }
 
+def Tile_CoupledProductsOp : Tile_Op<"coupled_products", [AttrSizedOperandSegments]> {
+  let summary = "running products of small matrices along lanes, and tables of them";
+  let description = [{
+    `size` n states that scalars couple: new = A_t old. `decays` are the entries of A_t in lanes, `entries` their places a n + b; the others are 0. Results: n n prefixes
+    (the entries of A_{t-1} ... A_0, lanes), n n suffixes (A_{C-1} ... A_{t+1}), n n totals (f32).
+
+    For each triple (a, k, b) of `terms` a buffer of `tables` takes the prefixes (a, k) and the suffixes (k, b) of each level, as `tile.interval_tables` writes those of
+    numbers: so the sum over k of their `tile.interval_products` is entry (a, b) of A_{i-1} ... A_{j+1}. Only products over intervals, later ones on the left.
+  }];
+  let arguments = (ins I64Attr:$size, DenseI64ArrayAttr:$entries, Variadic<AnyStaticShapeTensor>:$decays, DenseI64ArrayAttr:$terms,
+                       Variadic<Tile_SharedType>:$tables);
+  let results = (outs Variadic<AnyType>:$results);
+  let assemblyFormat = "$size $entries `(` $decays `:` type($decays) `)` `tables` $terms `(` $tables `:` type($tables) `)` attr-dict `->` type($results)";
+}
+
 def Tile_IntervalProductsOp : Tile_Op<"interval_products"> {
   let summary = "the product of decays between every two tokens";
   let description = [{
