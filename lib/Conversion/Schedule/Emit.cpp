@@ -142,10 +142,19 @@ Value Scheduler::cloneBody(Block &block, Value yielded, ArrayRef<Value> argument
       distributed |= isa<RankedTensorType>(mapped.getType());
     }
     Type type = op.getResult(0).getType();
+    SmallVector<Value> unspread(operands);
     if (distributed) {
       for (Value &operand : operands)
         operand = spread(operand, tensor, at);
       type = RankedTensorType::get(tensor.getShape(), type, tensor.getEncoding());
+    }
+    // x 0 = 0 and x + 0 = x, where the 0 is no number of the data.
+    auto isAbsent = [&](Value value) { return absent.contains(value); };
+    if (!absent.empty() && isa<arith::MulFOp, arith::AddFOp>(op) && llvm::any_of(unspread, isAbsent)) {
+      bool isSum = isa<arith::AddFOp>(op);
+      auto found = llvm::find_if(unspread, [&](Value value) { return isAbsent(value) != isSum; });
+      mapping[op.getResult(0)] = found != unspread.end() ? *found : unspread.front();
+      continue;
     }
     OperationState state(op.getLoc(), op.getName());
     state.addOperands(operands);
@@ -614,6 +623,11 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
 Value Scheduler::scalar(Value value, Role &role) {
   if (&role == gates)
     return lanes(value);
+  if (isAbsent(value)) {
+    Value zero = arith::ConstantOp::create(role.b, role.b.getF32FloatAttr(0));
+    absent.insert(zero);
+    return zero;
+  }
   if (analysis.dependsOnArrays(value))
     return refuse(value.getLoc(), "a scalar that depends on a matrix or vector state");
   if (analysis.isParameter(value))

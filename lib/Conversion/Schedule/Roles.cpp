@@ -399,10 +399,7 @@ LogicalResult Scheduler::chooseRegisters() {
   // Products of coupled states have several masks; there is one warpgroup for the states.
   if (carried > 1)
     products = 144;
-  int64_t wanted = depth * int64_t(carried) > 128 ? 240
-                   : totals.empty()               ? 192
-                                                  : 232,
-          leastSmall = totals.empty() ? 24 : 56;
+  int64_t wanted = depth > 128 || carried > 1 ? 240 : totals.empty() ? 192 : 232, leastSmall = totals.empty() ? 24 : 56;
   // The octets spill below 104; with more than 112 the state has too few.
   int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
   int64_t others = products * productGroups + perOctet * octetGroups;

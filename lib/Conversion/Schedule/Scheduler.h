@@ -257,6 +257,8 @@ private:
   Value loadLanes(Value argument);
   /// The products of the transitions of coupled states, which the gates role makes; null after a refusal.
   Coupled *coupled(chunk::IntervalProductsOp op);
+  /// Whether a value is an entry that is 0 whatever the data.
+  bool isAbsent(Value value);
   /// Entry (a, b) of the products between every two tokens.
   Value coupledMatrix(mlir::tensor::ExtractSliceOp slice, Role &role);
   mlir::LogicalResult makeScan(chunk::ScanOp op);
@@ -366,6 +368,8 @@ private:
   llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, totals, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
   llvm::MapVector<Value, std::unique_ptr<Coupled>> coupledProducts;
+  /// Constants that stand for entries of these that are 0 whatever the data: products and sums do without them.
+  llvm::DenseSet<Value> absent;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;
   /// Outputs that are written back at the end of an iteration: buffer, name.

@@ -209,9 +209,21 @@ Value Scheduler::coupledMatrix(tensor::ExtractSliceOp slice, Role &role) {
       Value product = tile::IntervalProductsOp::create(at, type, openSlot(role, shared));
       sum = sum ? arith::AddFOp::create(at, sum, product).getResult() : product;
     }
-  if (!sum)
+  if (!sum) {
     sum = arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), at.getF32FloatAttr(0)));
+    absent.insert(sum);
+  }
   return sum;
+}
+
+bool Scheduler::isAbsent(Value value) {
+  auto slice = value.getDefiningOp<tensor::ExtractSliceOp>();
+  auto intervals = slice ? slice.getSource().getDefiningOp<chunk::IntervalProductsOp>() : chunk::IntervalProductsOp();
+  if (!intervals || shapeOf(intervals.getOperand()).size() != 3)
+    return false;
+  Coupled *products = coupled(intervals);
+  ArrayRef<int64_t> offsets = slice.getStaticOffsets();
+  return products && !products->present[offsets[0] * products->n + offsets[1]];
 }
 
 Value Scheduler::lanesBuffer(Value value, Role &consumer) {

@@ -178,24 +178,32 @@ void RoleLowering::collectCarried(Value value, llvm::SmallPtrSetImpl<Value> &car
       collectCarried(operand, carried);
 }
 
-/// Where several carried values are made of the same ones, all are made, in registers of their own, when these have
-/// been read and no product is in flight: beside one, or one by one, ptxas would move them, and serialize all products.
+/// Whether the loop around `op` carries more than one fragment.
+static bool carriesSeveral(Operation *op) {
+  auto loop = dyn_cast<scf::ForOp>(op->getParentOp());
+  return loop && llvm::count_if(loop.getRegionIterArgs(), [](Value value) {
+                   auto type = dyn_cast<RankedTensorType>(value.getType());
+                   return type && isa_and_nonnull<FragmentAttr>(type.getEncoding());
+                 }) > 1;
+}
+
+/// A carried value that is made of several is made when these have been read and no product is in flight: beside one,
+/// or when others have taken the registers of the old ones, ptxas would move registers, and serialize all products.
 LogicalResult RoleLowering::lowerCoupled(MmaOp op) {
-  SmallVector<std::pair<Value, llvm::SmallPtrSet<Value, 4>>> sums;
+  SmallVector<Value> sums;
   for (auto other : op->getBlock()->getOps<MmaOp>())
     if (Value accumulator = other.getAccumulator()) {
       llvm::SmallPtrSet<Value, 4> carried;
       collectCarried(accumulator, carried);
       if (carried.size() > 1)
-        sums.push_back({accumulator, carried});
+        sums.push_back(accumulator);
     }
-  if (sums.size() < 2)
+  if (sums.empty())
     return success();
   waitForAll();
-  SmallVector<Value> values = llvm::map_to_vector(sums, [](auto &sum) { return sum.first; });
-  if (failed(lowerDeferred(values)))
+  if (failed(lowerDeferred(sums)))
     return failure();
-  holdInRegisters(values);
+  holdInRegisters(sums);
   return success();
 }
 
@@ -213,6 +221,21 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
     llvm::SmallPtrSet<Value, 4> carried, others;
     collectCarried(mma.getLhs(), carried);
     SmallVector<Value> operands{mma.getLhs()};
+    // Carried values and what is read of them, in registers of a thread.
+    int64_t registers = 0;
+    if (auto loop = dyn_cast<scf::ForOp>(op->getParentOp()))
+      for (Value value : loop.getRegionIterArgs())
+        if (auto type = dyn_cast<RankedTensorType>(value.getType()))
+          registers += getScalarsPerThread(type);
+    for (auto other : op->getBlock()->getOps<MmaOp>()) {
+      others.clear();
+      collectCarried(other.getLhs(), others);
+      if (other == mma || !others.empty())
+        registers += getScalarsPerThread(cast<RankedTensorType>(other.getResult().getType()));
+    }
+    // Where they are many, one by one.
+    constexpr int64_t kReadAtOnce = 128;
+    bool isMany = registers > kReadAtOnce;
     if (!carried.empty())
       for (auto other : op->getBlock()->getOps<MmaOp>()) {
         others.clear();
@@ -220,10 +243,14 @@ LogicalResult RoleLowering::lowerOperation(Operation *op) {
         if (!others.empty() && llvm::none_of(others, [&](Value value) { return carried.contains(value); }))
           operands.push_back(other.getLhs());
       }
-    if (operands.size() > 1) {
-      if (failed(lowerDeferred(operands)))
-        return failure();
-      holdInRegisters(operands);
+    if (!carried.empty() && carriesSeveral(op)) {
+      if (isMany || operands.size() == 1) {
+        waitForAll();
+      } else {
+        if (failed(lowerDeferred(operands)))
+          return failure();
+        holdInRegisters(operands);
+      }
     }
   }
   // What other products with the same left operand add to: one fence for all. Their registers must not be computed

@@ -18,8 +18,8 @@ KNOWN = {
     "comba": ({"C7519"}, 0, "a wait for a second input between two products of the state"),
     "gated_delta_net2": (set(), 1024, OCTETS),
     "kda": (set(), 1024, OCTETS),
-    "momentum": (set(), 1024, COUPLED),
-    "momentum_delta": ({"C7512"}, 1024, COUPLED),
+    "momentum": ({"C7512"}, 64, COUPLED),
+    "momentum_delta": ({"C7512"}, 512, COUPLED),
     "rwkv6": (set(), 128, "octets with a diagonal of their own in 112 registers"),
     "rwkv7": (set(), 3072, OCTETS),
 }
