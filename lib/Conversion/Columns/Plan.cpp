@@ -349,8 +349,8 @@ LogicalResult Planner::choose(StringRef name, int64_t size, ArrayRef<Value> hand
           hasAxis |= sweep.split.isLane(state.dims, i);
         uint64_t bit = Dependences::bitOf(state.position);
         bool isOutside = !handed.empty() && !(others & bit);
-        // Small states are wherever they are asked for; others that have not this axis are left to earlier sweeps, and so
-        // are copies of states: they are made to be read along another one.
+        // Small states are wherever they are asked for; others that have not this axis are left to earlier sweeps, and
+        // so are copies of states: they are made to be read along another one.
         if (isOutside)
           continue;
         if ((hasAxis && !(state.isCopy && handed.empty())) || state.count() <= copied)
