@@ -681,6 +681,41 @@ def RondoSplitCascade : Pass<"rondo-split-cascade", "::mlir::ModuleOp"> {
   let dependentDialects = ["::rondo::chunk::ChunkDialect", "::mlir::func::FuncDialect"];
 }
 
+def RondoSplitProducts : Pass<"rondo-split-products", "::mlir::ModuleOp"> {
+  let summary = "Products of tokens with decays by channel, and inverses of systems of them, in a kernel before that of the state";
+  let description = [{
+    With a decay for each channel, a chunk's matrices [C, C] and the inverse of its triangular system are most of the work, and none of it
+    depends on the state:
+
+        P = decayed products of q and k     A = (I + stril(beta * decayed products of k))^-1 diag(beta)
+        U = A (V - K~ S)     O = Q~ S + P U     S <- diag(total) S + K^^T U
+
+    A kernel that does all has neither registers nor shared memory for two warpgroups of state. So two kernels run one after the other over all
+    tokens: the first writes A and P, a row of each for a token; the second reads them and has the state, and of the decays only what is one
+    value for a token and channel. A system is solved by a product with its inverse (`chunk.inverse`); where the rows of its right-hand side have a common factor
+    (beta above, also with signs), the inverse's columns take it.
+
+    ```mlir
+    func.func @m(%n: index, %q, %k, %v, %g, %beta, %S) -> (%o, %S1) {rondo.chunk = 64}
+    ```
+    ==>
+    ```mlir
+    func.func @m_part_0(%n: index, %q, %k, %g, %beta) -> (%A {rondo.name = "temporary_0", rondo.square}, %P {..}) {rondo.chunk = 32}
+    func.func @m_part_1(%n: index, %q, %k, %v, %g, %A {rondo.name = "temporary_0", rondo.square}, %P {..}, %S) -> (%o, %S1) {rondo.chunk = 32}
+    ```
+
+    Chunks have 32 tokens then: a quarter of the products. An array [B, T, H, C] holds a matrix of each chunk (`rondo.square`); rows after the last
+    token are not in memory and read as zeros, which is what they add.
+
+    A body stays whole when it has no such system, a system depends on a state or is transposed, or it has an operation that depends on the
+    number of tokens in a chunk (numbers of tokens that run through it, scans).
+
+    Numerics: narrows the matrices to the 16-bit type of the arrays, as a product of tiles narrows its operands; the factor of the rows goes from the
+    right-hand side to the inverse before both are rounded: reassociates.
+  }];
+  let dependentDialects = ["::rondo::chunk::ChunkDialect", "::mlir::func::FuncDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect", "::mlir::arith::ArithDialect"];
+}
+
 def RondoVectorize : Pass<"rondo-vectorize", "::mlir::func::FuncOp"> {
   let summary = "Turn structured operations on buffers into loops over vectors";
   let description = [{

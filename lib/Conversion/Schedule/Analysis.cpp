@@ -101,7 +101,7 @@ static std::optional<unsigned> axisOf(AffineMap map, unsigned loop) {
 
 uint64_t Analysis::timedAxes(Value value) {
   if (isToken(value))
-    return 1;
+    return body.getArgAttr(cast<BlockArgument>(value).getArgNumber(), "rondo.square") ? 3 : 1;
   Operation *op = value.getDefiningOp();
   if (!op)
     return 0;
@@ -121,7 +121,7 @@ uint64_t Analysis::timedAxes(Value value) {
     }
     if (result == 0 && !isa<linalg::FillOp>(op))
       result = timedAxes(structured.getDpsInits()[0]);
-  } else if (isa<chunk::IntervalProductsOp, chunk::DecayedGramOp>(op)) {
+  } else if (isa<chunk::IntervalProductsOp, chunk::DecayedGramOp, chunk::InverseOp, tensor::ConcatOp>(op)) {
     result = 3;
   } else if (isa<chunk::TotalOp>(op)) {
     result = 0;
@@ -180,6 +180,8 @@ std::optional<double> Analysis::getPadding(Value value) {
   if (isToken(value))
     return cast<RankedTensorType>(value.getType()).getRank() == 2 ? std::optional<double>(0.0) : std::nullopt;
   Operation *op = value.getDefiningOp();
+  if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op); slice && isToken(slice.getSource()))
+    return getPadding(slice.getSource());
   if (!op || !(timedAxes(value) & 1))
     return std::nullopt;
   if (auto generic = dyn_cast<linalg::GenericOp>(op)) {

@@ -27,11 +27,12 @@ static Type typeFor(Value value, int64_t chunk, Analysis &analysis) {
 }
 
 /// An initial value (empty, or filled) of `type` where `op` asks for it.
-static Value makeInitial(Value initial, Type type, OpBuilder &b) {
+static Value makeInitial(Value initial, Type type, const IRMapping &mapping, OpBuilder &b) {
   auto tensor = cast<RankedTensorType>(type);
   if (auto fill = initial.getDefiningOp<linalg::FillOp>()) {
     Value empty = tensor::EmptyOp::create(b, fill.getLoc(), tensor.getShape(), tensor.getElementType());
-    return linalg::FillOp::create(b, fill.getLoc(), fill.getInputs(), ValueRange(empty)).getResult(0);
+    Value filled = mapping.lookup(fill.getInputs()[0]);
+    return linalg::FillOp::create(b, fill.getLoc(), ValueRange(filled), ValueRange(empty)).getResult(0);
   }
   return tensor::EmptyOp::create(b, initial.getLoc(), tensor.getShape(), tensor.getElementType());
 }
@@ -67,7 +68,7 @@ func::FuncOp schedule::cloneForChunk(func::FuncOp body, int64_t chunk) {
         auto structured = dyn_cast<linalg::LinalgOp>(op);
         bool isInitial = structured && structured.isDpsInit(&operand);
         Type type = isInitial ? types.front() : typeFor(operand.get(), chunk, analysis);
-        own.map(operand.get(), makeInitial(operand.get(), type, b));
+        own.map(operand.get(), makeInitial(operand.get(), type, mapping, b));
       }
     Operation *made = b.clone(op, own);
     for (auto [result, type] : llvm::zip(made->getResults(), types))

@@ -209,25 +209,6 @@ SmallVector<int64_t> Scheduler::fragmentShape(Value value, unsigned rowAxis, Rol
   return {64, isTime ? chunk : role.isInBlocks() ? 64 : alignUp(shapeOf(value)[1 - rowAxis], 64)};
 }
 
-/// A matrix [C, C] with zeros between tokens of different chunks of an iteration.
-Value Scheduler::sameChunk(Value value, Role &role) {
-  if (steps == 1)
-    return value;
-  ImplicitLocOpBuilder &at = role.b;
-  auto type = cast<RankedTensorType>(value.getType());
-  auto index = cast<RankedTensorType>(type.clone(at.getI32Type()));
-  auto splat = [&](TypedAttr attr, RankedTensorType of) -> Value {
-    return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(of), Attribute(attr)));
-  };
-  Value bits = splat(at.getI32IntegerAttr(llvm::Log2_64(chunk)), index);
-  auto number = [&](int64_t dimension) -> Value {
-    Value position = tile::IotaOp::create(at, index, at.getI64IntegerAttr(dimension));
-    return arith::ShRUIOp::create(at, position, bits);
-  };
-  Value same = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, number(0), number(1));
-  return arith::SelectOp::create(at, same, value, splat(at.getF32FloatAttr(0), type));
-}
-
 Value Scheduler::makeMatrix(Value value, Role &role) {
   ImplicitLocOpBuilder &at = role.b;
   if (analysis.isToken(value)) {
@@ -246,7 +227,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     if (std::optional<DecayedGram> match = matchGram(value)) {
       Value buffer = gramBuffer(*match, /*isRounded=*/false, role);
       auto type = fragmentType({tokens, tokens}, at.getF32Type(), role);
-      return sameChunk(tile::LoadOp::create(at, type, buffer, UnitAttr()), role);
+      return tile::LoadOp::create(at, type, buffer, UnitAttr());
     }
   if (auto generic = dyn_cast<linalg::GenericOp>(op))
     return makeGeneric(generic, role);
@@ -275,7 +256,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     Value right = left ? inverseTile(solve, role) : Value();
     if (!right)
       return {};
-    right = ownTokens(role, right, /*isSquare=*/true);
+    right = ownTokens(role, right, /*column=*/0);
     auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
     return tile::MmaOp::create(at, type, left, right, Value(), UnitAttr());
   }
@@ -399,7 +380,7 @@ Value Scheduler::operand(Value value, Role &role) {
       return {};
     Value buffer = openSlot(role, *shared);
     if (transposed)
-      buffer = ownTokens(role, ownColumns(role, buffer), /*isSquare=*/false);
+      buffer = ownTokens(role, ownColumns(role, buffer));
     if (role.isInBlocks())
       buffer = ownBlock(role, buffer);
     SmallVector<int64_t> shape(cast<tile::SharedType>(buffer.getType()).getShape());
@@ -461,11 +442,17 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
       return refuse(op.getLoc(), "an operand whose free axis is summed over");
     left = operand(leftValue, role);
   }
-  Value right = left ? tile(rightValue, role) : Value();
+  // One of several matrices in an array.
+  auto slice = rightValue.getDefiningOp<tensor::ExtractSliceOp>();
+  bool isPart = slice && analysis.isToken(slice.getSource()) && analysis.timedAxes(slice.getSource()) == 3;
+  Value right = left ? tile(isPart ? slice.getSource() : rightValue, role) : Value();
   if (!right)
     return {};
+  std::optional<int64_t> columns;
+  if (analysis.timedAxes(rightValue) == 3)
+    columns = isPart ? slice.getStaticOffsets()[1] : 0;
   if (role.kind == RoleKind::State && (analysis.timedAxes(rightValue) & 1))
-    right = ownTokens(role, right, /*isSquare=*/analysis.timedAxes(rightValue) == 3);
+    right = ownTokens(role, right, columns);
   else if (steps > 1)
     return refuse(op.getLoc(), "a product that no step of an iteration has for itself");
   Value accumulator, before = isZero(op.getOutputs()[0]) ? Value() : op.getOutputs()[0];
@@ -643,7 +630,11 @@ Value Scheduler::scalar(Value value, Role &role) {
 // Outputs
 //===----------------------------------------------------------------------------------------------------------------===//
 
+bool Scheduler::isSquare(Value value) { return analysis.timedAxes(value) == 3 && !analysis.dependsOnArrays(value); }
+
 LogicalResult Scheduler::emitOutputProduct(Value value, StringRef name) {
+  if (isSquare(value))
+    return success();
   if (shapeOf(value).size() > 2)
     return refuse(value.getLoc(), "output '" + name + "' is a matrix"), failure();
   if (shapeOf(value).size() == 1)
@@ -665,7 +656,80 @@ LogicalResult Scheduler::emitOutputProduct(Value value, StringRef name) {
   return success();
 }
 
+/// matrix[t, s] vector[s]: its operands.
+static std::optional<std::pair<Value, Value>> matchScaledColumns(Value value) {
+  auto generic = value.getDefiningOp<linalg::GenericOp>();
+  if (!generic || generic.getNumDpsInputs() != 2 || generic.getNumParallelLoops() != 2 || generic.getNumLoops() != 2)
+    return std::nullopt;
+  auto yield = cast<linalg::YieldOp>(generic.getBody()->getTerminator());
+  auto product = yield.getOperand(0).getDefiningOp<arith::MulFOp>();
+  Block *block = generic.getBody();
+  AffineExpr column = getAffineDimExpr(1, value.getContext());
+  for (unsigned i : {0, 1}) {
+    AffineMap map = generic.getIndexingMapsArray()[1 - i];
+    if (product && llvm::is_contained(product->getOperands(), block->getArgument(0)) &&
+        llvm::is_contained(product->getOperands(), block->getArgument(1)) &&
+        generic.getIndexingMapsArray()[i].isIdentity() && map.getNumResults() == 1 && map.getResult(0) == column)
+      return std::make_pair(generic.getDpsInputs()[i], generic.getDpsInputs()[1 - i]);
+  }
+  return std::nullopt;
+}
+
+/// What an output of tokens' products consists of goes to a buffer of the products role, side by side.
+LogicalResult Scheduler::emitSquare(Value value, StringRef name) {
+  Role &role = productsRole(0);
+  ImplicitLocOpBuilder &at = role.b;
+  SmallVector<Value> parts{value};
+  if (auto concat = value.getDefiningOp<tensor::ConcatOp>())
+    parts.assign(concat.getInputs().begin(), concat.getInputs().end());
+  Value buffer = allocate({tokens, alignUp(shapeOf(value)[1], 64)}, element, 1);
+  bool isOpen = false;
+  for (auto [number, part] : llvm::enumerate(parts)) {
+    int64_t column = number * chunk;
+    auto open = [&] {
+      // What was written back is out of the buffer.
+      if (!isOpen) {
+        tile::DrainOp::create(at, UnitAttr());
+        tile::SyncOp::create(at, UnitAttr());
+      }
+      isOpen = true;
+      return folded(buffer, column, at);
+    };
+    if (failed(storeSquare(part, role, open)))
+      return failure();
+  }
+  tile::SyncOp::create(at, at.getUnitAttr());
+  tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, arith::ConstantIndexOp::create(at, 0));
+  role.writesBack = true;
+  return success();
+}
+
+/// A decayed product, or an inverse, perhaps with scaled columns, to the buffer that `open` gives.
+LogicalResult Scheduler::storeSquare(Value value, Role &role, function_ref<Value()> open) {
+  ImplicitLocOpBuilder &at = role.b;
+  if (std::optional<DecayedGram> match = matchGram(value)) {
+    Value from = folded(gramBuffer(*match, /*isRounded=*/true, role), 0, at);
+    Value made = tile::LoadOp::create(at, fragmentType({tokens, chunk}, element, role), from, UnitAttr());
+    tile::StoreOp::create(at, made, open(), UnitAttr());
+    return success();
+  }
+  Value scale;
+  if (auto scaled = matchScaledColumns(value))
+    std::tie(value, scale) = *scaled;
+  auto inverse = value.getDefiningOp<chunk::InverseOp>();
+  if (!inverse)
+    return refuse(value.getLoc(), "a matrix of tokens that is neither a decayed product nor an inverse"), failure();
+  Value factors = scale ? lanesBuffer(scale, role) : Value();
+  Value matrixValue = !scale || factors ? matrix(inverse.getMatrix(), role) : Value();
+  if (!matrixValue)
+    return failure();
+  invert(matrixValue, factors, open(), role);
+  return success();
+}
+
 LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
+  if (isSquare(value))
+    return emitSquare(value, name);
   if (shapeOf(value).size() == 1) {
     tile::StoreTokensOp::create(gates->b, lanes(value), gates->b.getStringAttr(name), gates->time);
     return success();
@@ -687,7 +751,7 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
     tile::DrainOp::create(outer, UnitAttr());
     tile::SyncOp::create(outer, UnitAttr());
   }
-  auto store = tile::StoreOp::create(at, narrow, ownTokens(role, buffer, /*isSquare=*/false), at.getUnitAttr());
+  auto store = tile::StoreOp::create(at, narrow, ownTokens(role, buffer), at.getUnitAttr());
   store.setInterleave(writes);
   if (role.inner) {
     staged.push_back({buffer, name});

@@ -38,6 +38,9 @@ using namespace rondo::schedule;
 //===----------------------------------------------------------------------------------------------------------------===//
 
 SmallVector<Budget> Scheduler::getBudgets(func::FuncOp body) {
+  bool isStateless = llvm::none_of(llvm::seq(body.getNumResults()), [&](unsigned i) {
+    return body.getResultAttrOfType<StringAttr>(i, "rondo.role").getValue() == "state";
+  });
   auto found = body.walk(
       [](Operation *op) { return Analysis::getChannelDecays(op) ? WalkResult::interrupt() : WalkResult::advance(); });
   if (!found.wasInterrupted())
@@ -46,6 +49,16 @@ SmallVector<Budget> Scheduler::getBudgets(func::FuncOp body) {
   // too few registers for two: then twice as many thread blocks, each with all of the octets' work. In two steps an
   // iteration, products of the state are half as wide: fewer registers, and less work between tokens for the octets.
   SmallVector<Budget> budgets;
+  if (isStateless) {
+    for (int64_t chunk : {32, 64})
+      for (int64_t slots : {3, 2, 1}) {
+        Budget budget{slots, 3, 1, slots, 1, 192};
+        budget.chunk = chunk;
+        budget.queries = 2;
+        budgets.push_back(budget);
+      }
+    return budgets;
+  }
   for (int64_t pieces : {2, 1})
     for (int64_t chunk : {32, 64})
       for (Budget budget : {Budget{2, 3, 3, 2, 2, 192}, Budget{2, 3, 3, 2, 1, 192}, Budget{2, 3, 2, 2, 2, 192},
@@ -219,8 +232,9 @@ Value Scheduler::gramBuffer(const DecayedGram &match, bool isRounded, Role &cons
   if (!shared.ring) {
     // The f32 form is large, and read at once.
     int64_t slots = isRounded ? budget.gramSlots : 1;
-    shared = {allocate({tokens, tokens}, isRounded ? element : Type(b.getF32Type()), slots),
-              &addChannel(*octets, slots)};
+    // Rows of 8 more: no bank conflicts.
+    SmallVector<int64_t> shape{tokens, isRounded ? tokens : chunk + 8};
+    shared = {allocate(shape, isRounded ? element : Type(b.getF32Type()), slots), &addChannel(*octets, slots)};
   }
   return openSlot(consumer, shared);
 }
@@ -327,6 +341,53 @@ void Scheduler::collectTokens(Value value, llvm::SetVector<Value> &tokens) {
       collectTokens(operand, tokens);
 }
 
+/// The products of a block of channels: several queries of the same keys in one operation.
+LogicalResult Scheduler::emitGrams(scf::ForOp loop, MutableArrayRef<Value> results) {
+  ImplicitLocOpBuilder &at = octets->b;
+  SmallVector<SmallVector<size_t>> groups;
+  for (size_t i = 0; i < grams.size(); ++i) {
+    auto *group = llvm::find_if(groups, [&](ArrayRef<size_t> group) {
+      chunk::DecayedGramOp first = grams[group.front()].op;
+      return int64_t(group.size()) < budget.queries && first.getKey() == grams[i].op.getKey() &&
+             first.getDecay() == grams[i].op.getDecay();
+    });
+    if (group == groups.end())
+      group = &groups.emplace_back();
+    // Those with a diagonal first.
+    group->insert(grams[i].diagonal ? group->begin() : group->end(), i);
+  }
+  size_t most = 0;
+  for (ArrayRef<size_t> group : groups)
+    most = std::max(most, group.size());
+  Value room;
+  for (ArrayRef<size_t> group : groups) {
+    chunk::DecayedGramOp first = grams[group.front()].op;
+    tile::DecayedFactorsOp made = factorsOf(first.getDecay());
+    SmallVector<Value> queries, diagonals, before;
+    SmallVector<Type> types;
+    Value key;
+    for (size_t i : group) {
+      queries.push_back(made ? matrix(grams[i].op.getQuery(), *octets) : Value());
+      key = queries.back() ? matrix(first.getKey(), *octets) : Value();
+      if (key && grams[i].diagonal)
+        diagonals.push_back(diagonalFactor(grams[i].diagonal, first.getKey()));
+      if (!key || (grams[i].diagonal && !diagonals.back()))
+        return failure();
+      before.push_back(loop.getRegionIterArg(i));
+      types.push_back(before.back().getType());
+    }
+    if (!room) {
+      int64_t rows = steps > 1 ? 128 * most : 96 * (most + 1);
+      room = allocate({most > 1 ? rows : std::min(budget.roomRows, rows), 64}, element, 1);
+    }
+    auto op = tile::DecayedGramOp::create(at, types, queries, diagonals, key, made.getDecays(), made.getTotals(), room,
+                                          before);
+    for (auto [i, result] : llvm::zip(group, op.getResults()))
+      results[i] = result;
+  }
+  return success();
+}
+
 LogicalResult Scheduler::emitOctets() {
   if (!octets)
     return success();
@@ -380,6 +441,7 @@ LogicalResult Scheduler::emitOctets() {
     if (!operand(token, *octets))
       return failure();
   }
+  Operation *lastLoad = &loop.getBody()->back();
   for (auto &[value, shared] : octetVectors)
     if (auto total = value.getDefiningOp<chunk::TotalOp>(); total && !factorsOf(total.getOperand()))
       return failure();
@@ -390,23 +452,9 @@ LogicalResult Scheduler::emitOctets() {
     Value narrow = arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
     tile::StoreOp::create(at, narrow, ownBlock(*octets, openSlot(*octets, shared)), UnitAttr());
   }
-  SmallVector<Value> carried;
-  Value room;
-  for (auto [number, gram] : llvm::enumerate(grams)) {
-    tile::DecayedFactorsOp made = factorsOf(gram.op.getDecay());
-    Value query = made ? matrix(gram.op.getQuery(), *octets) : Value();
-    Value key = query ? matrix(gram.op.getKey(), *octets) : Value();
-    Value diagonal = key && gram.diagonal ? diagonalFactor(gram.diagonal, gram.op.getKey()) : Value();
-    if (!key || (gram.diagonal && !diagonal))
-      return failure();
-    if (!room)
-      room = allocate({std::min<int64_t>(budget.roomRows, steps > 1 ? 128 : 192), 64}, element, 1);
-    Value sum = loop.getRegionIterArg(number);
-    auto op =
-        tile::DecayedGramOp::create(at, TypeRange(sum.getType()), query, diagonal ? ValueRange(diagonal) : ValueRange(),
-                                    key, made.getDecays(), made.getTotals(), room, sum);
-    carried.push_back(op.getResult(0));
-  }
+  SmallVector<Value> carried(grams.size());
+  if (failed(emitGrams(loop, carried)))
+    return failure();
   for (auto [number, value] : llvm::enumerate(sums)) {
     auto factorsOfSum = *matchSum(value);
     Value x = matrix(factorsOfSum.first, *octets), y = x ? matrix(factorsOfSum.second, *octets) : Value();
@@ -428,17 +476,43 @@ LogicalResult Scheduler::emitOctets() {
     tile::StoreOp::create(at, loop.getResult(grams.size() + number), openSlot(*octets, octetVectors[value]),
                           UnitAttr());
   placeOctetTiles();
-  if (!readyChannel->consumers.empty())
+  if (!readyChannel->consumers.empty()) {
     tile::CommitOp::create(at, readyChannel->handle, octets->time);
+  } else {
+    readyChannel->handle.getDefiningOp()->erase();
+    llvm::erase_if(channels, [&](auto &channel) { return channel.get() == readyChannel; });
+    readyChannel = nullptr;
+  }
   for (auto [number, gram] : llvm::enumerate(grams))
     for (Shared *shared : {&gram.rounded, &gram.wide})
       if (shared->ring) {
         tile::AcquireOp::create(at, shared->channel->handle, octets->time);
-        tile::StoreOp::create(at, loop.getResult(number), openSlot(*octets, *shared), UnitAttr());
+        Value buffer = openSlot(*octets, *shared);
+        if (shared == &gram.rounded)
+          buffer = folded(buffer, 0, at);
+        tile::StoreOp::create(at, loop.getResult(number), buffer, UnitAttr());
         tile::CommitOp::create(at, shared->channel->handle, octets->time);
       }
   mergeInputs();
+  if (octetTiles.empty())
+    releaseEarly(lastLoad);
   return success();
+}
+
+/// No tile takes the place of an array: slots are free when the last block of channels is in registers.
+void Scheduler::releaseEarly(Operation *lastLoad) {
+  ImplicitLocOpBuilder at = octets->b;
+  at.setInsertionPointAfter(lastLoad);
+  auto loop = cast<scf::ForOp>(lastLoad->getParentOp());
+  Value last = arith::ConstantIndexOp::create(at, channelBlocks - 1);
+  Value isLast = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, loop.getInductionVar(), last);
+  auto branch = scf::IfOp::create(at, isLast, /*withElseRegion=*/false);
+  at.setInsertionPointToStart(branch.thenBlock());
+  for (InputGroup &group : inputGroups)
+    if (group.channel->consumers.getArrayRef() == ArrayRef<Role *>(octets)) {
+      tile::ReleaseOp::create(at, group.channel->handle, octets->time);
+      group.channel->isReleased = false;
+    }
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//

@@ -198,15 +198,25 @@ Value Scheduler::ownColumns(Role &role, Value buffer) {
   return tile::BlockOp::create(role.b, piece, buffer, tile::CopyIndexOp::create(role.b));
 }
 
-Value Scheduler::ownTokens(Role &role, Value buffer, bool isSquare) {
-  if (steps == 1)
-    return buffer;
+Value Scheduler::ownTokens(Role &role, Value buffer, std::optional<int64_t> column) {
   auto type = cast<tile::SharedType>(buffer.getType());
-  Value zero = arith::ConstantIndexOp::create(role.b, 0);
-  Value first = arith::MulIOp::create(role.b, role.part, arith::ConstantIndexOp::create(role.b, chunk));
-  SmallVector<int64_t> shape{chunk, isSquare ? chunk : type.getShape()[1]};
-  auto own = tile::SharedType::get(role.b.getContext(), shape, element, /*ring=*/false, type.getShape()[0]);
-  return tile::WindowOp::create(role.b, own, buffer, first, isSquare ? first : zero);
+  SmallVector<int64_t> shape{chunk, column ? chunk : type.getShape()[1]};
+  if (ArrayRef(shape) == type.getShape())
+    return buffer;
+  Value left = arith::ConstantIndexOp::create(role.b, column.value_or(0)),
+        first = arith::ConstantIndexOp::create(role.b, 0);
+  if (steps > 1)
+    first = arith::MulIOp::create(role.b, role.part, arith::ConstantIndexOp::create(role.b, chunk));
+  auto own = tile::SharedType::get(role.b.getContext(), shape, element, /*ring=*/false, tokens);
+  return tile::WindowOp::create(role.b, own, buffer, first, left);
+}
+
+Value Scheduler::folded(Value buffer, int64_t column, ImplicitLocOpBuilder &at) {
+  if (cast<tile::SharedType>(buffer.getType()).getShape()[1] == chunk)
+    return buffer;
+  Value zero = arith::ConstantIndexOp::create(at, 0), left = arith::ConstantIndexOp::create(at, column);
+  auto type = tile::SharedType::get(b.getContext(), {tokens, chunk}, element, /*ring=*/false, tokens);
+  return tile::WindowOp::create(at, type, buffer, zero, left);
 }
 
 Role &Scheduler::productsRole(uint64_t dependence) {
@@ -263,7 +273,8 @@ LogicalResult Scheduler::createRoles() {
       scalarNumbers.push_back(number);
     }
   }
-  if (matrices.empty())
+  bool isStateless = matrices.empty() && states.empty() && llvm::all_of(outputs, [&](Value x) { return isSquare(x); });
+  if (matrices.empty() && !isStateless)
     return refuse(body.getLoc(), "there is no matrix state"), failure();
   // States that scalars couple share a role: each new one is made of all old ones, element by element.
   bool isCoupled = llvm::any_of(body.getBody().getOps<chunk::IntervalProductsOp>(), [&](chunk::IntervalProductsOp op) {
@@ -284,16 +295,18 @@ LogicalResult Scheduler::createRoles() {
     return refuse(body.getLoc(), "states of other kinds beside one in steps"), failure();
 
   // The columns of the last state are split over blocks; with a wide state each block has one warpgroup.
-  const MatrixState &last = matrices.back();
-  ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
-  int64_t allPieces = alignUp(lastShape[last.freeAxis], 64) / 64;
-  depth = alignUp(lastShape[1 - last.freeAxis], 64);
-  if (matrices.size() > 1 && depth * int64_t(matrices.size()) > 256)
-    return refuse(states[last.number].getLoc(), "coupled states with more elements than registers"), failure();
-  pieces = matrices.size() == 1 && depth <= 128 ? std::min<int64_t>(allPieces, budget.pieces) : 1;
-  while (allPieces % pieces)
-    --pieces;
-  blocks = allPieces / pieces;
+  if (!isStateless) {
+    const MatrixState &last = matrices.back();
+    ArrayRef<int64_t> lastShape = shapeOf(states[last.number]);
+    int64_t allPieces = alignUp(lastShape[last.freeAxis], 64) / 64;
+    depth = alignUp(lastShape[1 - last.freeAxis], 64);
+    if (matrices.size() > 1 && depth * int64_t(matrices.size()) > 256)
+      return refuse(states[last.number].getLoc(), "coupled states with more elements than registers"), failure();
+    pieces = matrices.size() == 1 && depth <= 128 ? std::min<int64_t>(allPieces, budget.pieces) : 1;
+    while (allPieces % pieces)
+      --pieces;
+    blocks = allPieces / pieces;
+  }
 
   auto name = body->getAttrOfType<StringAttr>("rondo.kernel");
   kernel =
@@ -307,9 +320,12 @@ LogicalResult Scheduler::createRoles() {
     carried.push_back(state.number);
     roleName += "." + analysis.getName(states[state.number]).str();
   }
-  addRole(roleName, RoleKind::State, 4, pieces, carried, last.freeAxis);
+  if (!isStateless)
+    addRole(roleName, RoleKind::State, 4, pieces, carried, matrices.back().freeAxis);
   if (failed(createOctets()))
     return failure();
+  if (roles.empty())
+    return refuse(body.getLoc(), "there is neither a matrix state nor a decay by channel"), failure();
   load = &addRole("load", RoleKind::Load, 1, 1);
   gates = &addRole("gates", RoleKind::Gates, 1, 1, scalarNumbers);
   // With the warps for TMA and gates a whole warpgroup, so that the others' registers stay as they are.
@@ -400,10 +416,16 @@ LogicalResult Scheduler::chooseRegisters() {
   if (carried > 1)
     products = 144;
   int64_t wanted = depth > 128 || carried > 1 ? 240 : totals.empty() ? 192 : 232, leastSmall = totals.empty() ? 24 : 56;
-  // The octets spill below 104; with more than 112 the state has too few.
-  int64_t perOctet = octetGroups == 0 ? 0 : groups > 4 ? 104 : 112;
+  // The octets spill below 104; with more than 112 the state has too few. Without products they need less.
+  int64_t perOctet = octetGroups == 0 ? 0 : grams.empty() ? 80 : groups > 4 ? 104 : 112;
   int64_t others = products * productGroups + perOctet * octetGroups;
-  int64_t state = std::min<int64_t>(wanted, (all - leastSmall * smallGroups - others) / stateGroups / 8 * 8);
+  if (stateGroups == 0 && octets) {
+    perOctet =
+        std::min<int64_t>(232, (all - leastSmall * smallGroups - products * productGroups) / octetGroups / 8 * 8);
+    others = products * productGroups + perOctet * octetGroups;
+  }
+  int64_t state =
+      stateGroups == 0 ? 0 : std::min<int64_t>(wanted, (all - leastSmall * smallGroups - others) / stateGroups / 8 * 8);
   int64_t small =
       smallGroups == 0 ? 0 : std::min<int64_t>(232, (all - state * stateGroups - others) / smallGroups / 8 * 8);
   for (auto &role : roles) {
@@ -414,7 +436,7 @@ LogicalResult Scheduler::chooseRegisters() {
     role->op.setRegisters(registers);
   }
   // State, its rounded copy and one result: a product's registers must all be there.
-  if (octets && state < depth / 2 + depth / 4 + 16) {
+  if (octets && stateGroups && state < depth / 2 + depth / 4 + 16) {
     isTooLarge = true;
     return refuse(body.getLoc(), "its roles need more registers"), failure();
   }
@@ -500,7 +522,7 @@ LogicalResult Scheduler::finish() {
     tile::CommitOp::create(gates->b, gatesChannel->handle, gates->time);
   }
   bool hasSmall = llvm::any_of(roles, [&](auto &role) { return role.get() != load && role->warps < 4; });
-  bool isBeside = octets && !hasSmall;
+  bool isBeside = octets && !hasSmall && !states.empty();
   if (isBeside) {
     load->op.erase();
     llvm::erase_if(roles, [&](auto &role) { return role.get() == load; });
@@ -543,7 +565,7 @@ LogicalResult Scheduler::finish() {
       tile::StoreStateOp::create(at, role->loop.getResult(i), begin.getStateAttr(), begin.getOffset(),
                                  begin.getRowsAttr());
     }
-    if (role->kind == RoleKind::State)
+    if (role->kind == RoleKind::State || role->writesBack)
       tile::DrainOp::create(at, at.getUnitAttr());
   }
   if (isBeside)

@@ -72,7 +72,10 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
         elements[array.getAs<StringAttr>("name").getValue()] = array.getAs<TypeAttr>("type").getValue();
       // As many chunks on their way as fit.
       for (const schedule::Budget &budget : schedule::Scheduler::getBudgets(rest)) {
-        bool isHalved = budget.chunk != rest->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
+        int64_t chunk = rest->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
+        bool isHalved = budget.chunk < chunk;
+        if (budget.chunk > chunk && chunk == 32)
+          continue;
         // What is handed over may count from the beginning of a chunk.
         if (isHalved && !handedOver.empty())
           continue;

@@ -89,7 +89,8 @@ struct Channel {
   Role *producer = nullptr;
   /// Roles that read it, in order.
   llvm::SetVector<Role *> consumers;
-  /// Whether the consumers free its slots; else another channel's freedom implies it.
+  /// Whether the consumers free its slots at the end of an iteration; else they do so before, or another channel's
+  /// freedom implies it.
   bool isReleased = true;
 };
 
@@ -115,6 +116,8 @@ struct Role {
   unsigned freeAxis = 1;
   /// What the role has computed in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
+  /// Whether it writes to memory.
+  bool writesBack = false;
   /// Buffers that it has written for itself in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> own;
   /// Tiles that it has made and of which all of its warps know.
@@ -139,6 +142,8 @@ struct Budget {
   int64_t hostSlots = 3, octetSlots = 2, gramSlots = 2;
   /// Rows of the room of `tile.decayed_gram`, for one query.
   int64_t roomRows = 192;
+  /// Products with the same keys in one operation.
+  int64_t queries = 1;
   /// Warpgroups of one thread block that share a state.
   int64_t pieces = 2;
   /// Tokens of a chunk. An iteration has 64: with 32, the state takes two steps in it.
@@ -208,8 +213,10 @@ private:
   Value firstFree(mlir::ImplicitLocOpBuilder &at);
   /// The 64 columns of a tile that this copy of the role has.
   Value ownColumns(Role &role, Value buffer);
-  /// The rows (or, of a matrix [C, C], the block) of this step's tokens.
-  Value ownTokens(Role &role, Value buffer, bool isSquare);
+  /// The rows of this step's tokens; of a matrix [C, C] with columns from `column` on. Where an iteration has several
+  /// chunks their matrices are *folded*: below each other, in the same columns.
+  Value ownTokens(Role &role, Value buffer, std::optional<int64_t> column = {});
+  Value folded(Value buffer, int64_t column, mlir::ImplicitLocOpBuilder &at);
   /// The block of channels of a tile that the octets role is at.
   Value ownBlock(Role &role, Value buffer);
   /// The slot of this iteration, after a wait if the role is not its producer.
@@ -231,7 +238,6 @@ private:
   unsigned rowAxis(Value value, Role &role);
   Value matrix(Value value, Role &role);
   Value makeMatrix(Value value, Role &role);
-  Value sameChunk(Value value, Role &role);
   llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
@@ -250,6 +256,10 @@ private:
   mlir::LogicalResult emitOutputProduct(Value value, mlir::StringRef name);
   mlir::LogicalResult emitOutput(Value value, mlir::StringRef name);
   Value keepRows(Value kept, double fill, Role &role, int64_t timeAxis);
+  /// Whether an output is a matrix [C, C] of each chunk; its way to memory.
+  bool isSquare(Value value);
+  mlir::LogicalResult emitSquare(Value value, mlir::StringRef name);
+  mlir::LogicalResult storeSquare(Value value, Role &role, mlir::function_ref<Value()> open);
 
   //===--- Gates.cpp: numbers of tokens, in lanes ---------------------------------------------------------------===//
   Value lanes(Value value);
@@ -274,6 +284,7 @@ private:
   /// A loop of the role over blocks of 64 columns of such a matrix; `use` gets each.
   mlir::LogicalResult forEachBlock(Value value, Role &role, int64_t count, mlir::function_ref<void(Value)> use);
   Value inverseTile(chunk::SolveOp op, Role &consumer);
+  void invert(Value matrix, Value scale, Value buffer, Role &role);
   Value tables(chunk::IntervalProductsOp op, Role &consumer);
   /// A lanes value as a buffer for `consumer`.
   Value lanesBuffer(Value value, Role &consumer);
@@ -314,6 +325,7 @@ private:
   /// The role, if the body has decays by channel. Requests are collected; `emitOctets` fills the role at the end.
   mlir::LogicalResult createOctets();
   mlir::LogicalResult emitOctets();
+  mlir::LogicalResult emitGrams(mlir::scf::ForOp loop, mlir::MutableArrayRef<Value> results);
   /// Whether a value [C, K] that is not an argument is made in the octets role.
   bool isOctets(Value value);
   /// Whether a vector is a total or a sum over the channels that only the octets role can make, or is made of such.
@@ -330,6 +342,7 @@ private:
   void collectTokens(Value value, llvm::SetVector<Value> &tokens);
   /// Which tiles take slots of arguments; the channels of the arguments.
   void placeOctetTiles();
+  void releaseEarly(mlir::Operation *lastLoad);
   void mergeInputs();
 
   mlir::Value refuse(mlir::Location loc, const llvm::Twine &why);

@@ -157,6 +157,12 @@ LogicalResult Scheduler::forEachBlock(Value value, Role &role, int64_t count, fu
   return success(bool(wide));
 }
 
+void Scheduler::invert(Value matrix, Value scale, Value buffer, Role &role) {
+  Value scratch = allocate({tokens, tokens}, b.getF16Type(), 1);
+  Value diagonal = allocate({4, 320}, b.getF32Type(), 1);
+  tile::InverseOp::create(role.b, matrix, scale, buffer, scratch, diagonal);
+}
+
 Value Scheduler::inverseTile(chunk::SolveOp op, Role &consumer) {
   Value key = op.getMatrix();
   auto it = inverses.find(key);
@@ -170,11 +176,8 @@ Value Scheduler::inverseTile(chunk::SolveOp op, Role &consumer) {
     ImplicitLocOpBuilder &at = producer.b;
     Channel &channel = addChannel(producer, 2);
     Shared shared{allocate({tokens, tokens}, element, 2), &channel};
-    Value scratch = allocate({tokens, tokens}, at.getF16Type(), 1);
-    Value diagonal = allocate({4, 320}, at.getF32Type(), 1);
     tile::AcquireOp::create(at, channel.handle, producer.time);
-    Value buffer = openSlot(producer, shared);
-    tile::InverseOp::create(at, matrixValue, Value(), buffer, scratch, diagonal);
+    invert(matrixValue, /*scale=*/Value(), folded(openSlot(producer, shared), 0, at), producer);
     tile::CommitOp::create(at, channel.handle, producer.time);
     it = inverses.insert({key, shared}).first;
   }

@@ -1,13 +1,9 @@
 //===- SplitCascade.cpp - One chunk body for each matrix state --------------------------------------------------===//
 
-#include "Scheduler.h"
+#include "Program.h"
 #include "rondo/Conversion/Passes.h"
 
 #include "mlir/Dialect/Arith/IR/Arith.h"
-#include "mlir/IR/IRMapping.h"
-#include "mlir/Transforms/RegionUtils.h"
-#include "llvm/ADT/DenseSet.h"
-#include "llvm/ADT/StringSet.h"
 
 namespace rondo {
 #define GEN_PASS_DEF_RONDOSPLITCASCADE
@@ -16,30 +12,15 @@ namespace rondo {
 
 using namespace mlir;
 using namespace rondo;
-using schedule::Analysis;
+using schedule::operandsOf;
+using schedule::Part;
+using schedule::Program;
 using schedule::shapeOf;
 
 namespace {
-/// A value for each token that one part computes and later ones read.
-struct Cut {
-  std::string name;
-  /// What rows after the last token hold, where a later part may rely on it.
-  std::optional<double> padding;
-};
-
-/// One of the bodies that the whole body becomes; values and operations are those of the whole.
-struct Part {
-  SmallVector<int64_t> states;
-  /// Numbers of outputs and final states.
-  SmallVector<unsigned> results;
-  /// What it hands over, and what earlier parts hand over to it.
-  llvm::SetVector<Value> written, read;
-  llvm::DenseSet<Operation *> ops;
-};
-
-class Cascade {
+class Cascade : Program {
 public:
-  explicit Cascade(func::FuncOp body) : body(body), analysis(body) {}
+  explicit Cascade(func::FuncOp body) : Program(body) {}
 
   int64_t countMatrixStates();
   /// Finds the parts; on failure `reason` says why there are none.
@@ -58,35 +39,15 @@ private:
   bool isHandedOver(Value value, int64_t part);
   void need(Value value, int64_t part);
   bool needResult(Value value, int64_t part, const Twine &what);
-  ArrayAttr describeProgram();
-  void emit(int64_t number);
   StringRef nameOf(int64_t state) { return analysis.getName(states[state]); }
 
-  func::FuncOp body;
-  Analysis analysis;
-  int64_t chunk = 0;
-  SmallVector<BlockArgument> states;
-  SmallVector<unsigned> finals; ///< the result of each state
-  SmallVector<int64_t> partOf;  ///< of each state
-  SmallVector<Part> parts;
-  llvm::MapVector<Value, Cut> cuts;
+  SmallVector<int64_t> partOf; ///< of each state
   llvm::DenseMap<std::pair<Value, int64_t>, bool> makeable;
   Value blocking; ///< the state that a part would need of another one
 };
 } // namespace
 
 int64_t Cascade::countMatrixStates() {
-  for (BlockArgument argument : body.getArguments()) {
-    auto role = body.getArgAttrOfType<StringAttr>(argument.getArgNumber(), "rondo.role");
-    if (role && role.getValue() == "state")
-      states.push_back(argument);
-  }
-  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
-    if (body.getResultAttrOfType<StringAttr>(i, "rondo.role").getValue() == "state")
-      finals.push_back(i);
-  chunk = body->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
-  if (states.size() <= 64)
-    analysis.setStates(states);
   return llvm::count_if(states, [](Value state) { return shapeOf(state).size() == 2; });
 }
 
@@ -186,14 +147,6 @@ bool Cascade::isCheap(Value value) {
                       [](Operation &op) { return isa<arith::MulFOp, arith::ConstantOp, linalg::YieldOp>(op); });
 }
 
-/// What an operation reads, in its regions as well.
-static llvm::SetVector<Value> operandsOf(Operation *op) {
-  llvm::SetVector<Value> values;
-  getUsedValuesDefinedAbove(op->getRegions(), values);
-  values.insert(op->operand_begin(), op->operand_end());
-  return values;
-}
-
 bool Cascade::canCompute(Operation *op, int64_t part) {
   return llvm::all_of(operandsOf(op), [&](Value operand) { return canMake(operand, part); });
 }
@@ -276,135 +229,11 @@ LogicalResult Cascade::plan() {
   return success();
 }
 
-//===----------------------------------------------------------------------------------------------------------------===//
-// Parts
-//===----------------------------------------------------------------------------------------------------------------===//
-
-/// The arrays of all kernels, for `rondo.arrays` of each.
-ArrayAttr Cascade::describeProgram() {
-  Builder b(body.getContext());
-  SmallVector<Attribute> arrays;
-  auto describe = [&](StringRef name, StringRef role, ArrayRef<int64_t> sizes, ArrayAttr dims) {
-    arrays.push_back(b.getDictionaryAttr({b.getNamedAttr("name", b.getStringAttr(name)),
-                                          b.getNamedAttr("role", b.getStringAttr(role)),
-                                          b.getNamedAttr("sizes", b.getDenseI64ArrayAttr(sizes)),
-                                          b.getNamedAttr("dims", dims ? dims : b.getArrayAttr({}))}));
-  };
-  auto describeArgument = [&](BlockArgument argument) {
-    unsigned i = argument.getArgNumber();
-    StringRef role = body.getArgAttrOfType<StringAttr>(i, "rondo.role").getValue();
-    describe(analysis.getName(argument), role, shapeOf(argument).drop_front(role == "token" ? 1 : 0),
-             body.getArgAttrOfType<ArrayAttr>(i, "rondo.dims"));
-  };
-  for (BlockArgument argument : body.getArguments().drop_front())
-    if (!analysis.isState(argument))
-      describeArgument(argument);
-  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
-    if (!llvm::is_contained(finals, i))
-      describe(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue(), "output",
-               cast<RankedTensorType>(body.getResultTypes()[i]).getShape().drop_front(),
-               body.getResultAttrOfType<ArrayAttr>(i, "rondo.dims"));
-  for (BlockArgument state : states)
-    describeArgument(state);
-  for (auto &[value, cut] : cuts) {
-    SmallVector<Attribute> dims;
-    for (int64_t size : shapeOf(value).drop_front())
-      dims.push_back(b.getStringAttr(Twine(size)));
-    describe(cut.name, "temporary", shapeOf(value).drop_front(), b.getArrayAttr(dims));
-  }
-  return b.getArrayAttr(arrays);
-}
-
-void Cascade::emit(int64_t number) {
-  Part &part = parts[number];
-  OpBuilder b(body);
-  Block &block = body.getBody().front();
-  auto attributesOf = [&](Value value, StringRef role) {
-    SmallVector<Attribute> dims;
-    for (int64_t size : shapeOf(value).drop_front())
-      dims.push_back(b.getStringAttr(Twine(size)));
-    return b.getDictionaryAttr({b.getNamedAttr("rondo.name", b.getStringAttr(cuts[value].name)),
-                                b.getNamedAttr("rondo.role", b.getStringAttr(role)),
-                                b.getNamedAttr("rondo.dims", b.getArrayAttr(dims))});
-  };
-
-  // Arguments: the tokens' count, what the operations use, what is read of earlier parts, states.
-  llvm::SetVector<Value> used;
-  for (Operation *op : part.ops)
-    used.insert_range(operandsOf(op));
-  for (unsigned result : part.results)
-    used.insert(block.getTerminator()->getOperand(result));
-  SmallVector<std::pair<Value, DictionaryAttr>> arguments{{body.getArgument(0), body.getArgAttrDict(0)}};
-  for (BlockArgument argument : body.getArguments().drop_front())
-    if (!analysis.isState(argument) && used.contains(argument))
-      arguments.push_back({argument, body.getArgAttrDict(argument.getArgNumber())});
-  for (auto &[value, cut] : cuts)
-    if (part.read.contains(value))
-      arguments.push_back({value, attributesOf(value, "token")});
-  for (int64_t state : part.states)
-    arguments.push_back({states[state], body.getArgAttrDict(states[state].getArgNumber())});
-
-  SmallVector<std::pair<Value, DictionaryAttr>> results;
-  for (bool isFinal : {false, true}) {
-    for (unsigned result : part.results)
-      if (llvm::is_contained(finals, result) == isFinal)
-        results.push_back({block.getTerminator()->getOperand(result), body.getResultAttrDict(result)});
-    if (!isFinal)
-      for (auto &[value, cut] : cuts)
-        if (part.written.contains(value))
-          results.push_back({value, attributesOf(value, "output")});
-  }
-
-  auto typeOf = [](auto &entry) { return entry.first.getType(); };
-  auto function = func::FuncOp::create(
-      b, body.getLoc(), (body.getSymName() + "_part_" + Twine(number)).str(),
-      b.getFunctionType(llvm::map_to_vector(arguments, typeOf), llvm::map_to_vector(results, typeOf)));
-  for (NamedAttribute attribute : body->getDiscardableAttrs())
-    function->setAttr(attribute.getName(), attribute.getValue());
-  function->setAttr("rondo.kernel", b.getStringAttr(body.getSymName() + "_kernel_" + Twine(number)));
-  function->setAttr("rondo.program", describeProgram());
-  Block *entry = function.addEntryBlock();
-  b.setInsertionPointToStart(entry);
-  IRMapping map;
-  for (auto [i, entryOf] : llvm::enumerate(arguments)) {
-    auto [value, attributes] = entryOf;
-    entry->getArgument(i).setLoc(value.getLoc());
-    function.setArgAttrs(i, attributes);
-    map.map(value, entry->getArgument(i));
-  }
-  for (auto &[value, cut] : cuts)
-    if (part.read.contains(value) && cut.padding)
-      map.map(value, chunk::KeepRowsOp::create(b, value.getLoc(), map.lookup(value), entry->getArgument(0),
-                                               b.getF32FloatAttr(*cut.padding)));
-  for (Operation &op : block)
-    if (part.ops.contains(&op))
-      b.clone(op, map);
-  SmallVector<Value> returned;
-  for (auto [i, entryOf] : llvm::enumerate(results)) {
-    function.setResultAttrs(i, entryOf.second);
-    returned.push_back(map.lookup(entryOf.first));
-  }
-  func::ReturnOp::create(b, block.getTerminator()->getLoc(), returned);
-}
-
 void Cascade::split() {
-  llvm::StringSet<> names;
-  for (BlockArgument argument : body.getArguments().drop_front())
-    names.insert(analysis.getName(argument));
-  for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
-    names.insert(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue());
-  int64_t number = 0;
   for (Part &part : parts)
-    for (Value value : part.written) {
-      std::string name;
-      do
-        name = "temporary_" + std::to_string(number++);
-      while (names.contains(name));
-      cuts[value] = {name, analysis.isKept(value) ? analysis.getKept(value) : std::nullopt};
-    }
-  for (int64_t i = 0, e = parts.size(); i < e; ++i)
-    emit(i);
-  body.erase();
+    for (Value value : part.written)
+      cuts[value] = {"", analysis.isKept(value) ? analysis.getKept(value) : std::nullopt};
+  replaceBody();
 }
 
 //===----------------------------------------------------------------------------------------------------------------===//
@@ -415,7 +244,7 @@ namespace {
 struct SplitCascade : rondo::impl::RondoSplitCascadeBase<SplitCascade> {
   void runOnOperation() override {
     for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
-      if (!body->hasAttr("rondo.chunk") || body->hasAttr("rondo.arrays") || body->hasAttr("rondo.backward"))
+      if (!Program::isCandidate(body))
         continue;
       Cascade cascade(body);
       if (cascade.countMatrixStates() < 2)

@@ -93,7 +93,7 @@ public:
   mlir::LogicalResult lowerOperation(mlir::Operation *op);
   /// Lowers what has been put off.
   mlir::LogicalResult lowerAllDeferred();
-  /// `lane` and `warp` (and what is made of them) as values that LLVM knows nothing about.
+  /// `lane` and `warp` (and what is made of them) as values that LLVM knows nothing about, unless registers are ample.
   void hideThread();
   void setThread(mlir::Value lane, mlir::Value warp);
   /// Whether this is the first thread of its warp; of the copy of the role.

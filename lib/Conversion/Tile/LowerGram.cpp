@@ -30,9 +30,10 @@
 // Room: slabs of eight rows of 128 bytes, 16-byte units exchanged as in any swizzled tile, eight slabs to a tile. With
 // n queries, all levels at once take 3 tiles and 12 (n - 1) slabs, that is 96 (n + 1) rows; in two passes (8 and 16,
 // then 32; two more barriers) 2 tiles and 8 (n - 1) slabs, 64 (n + 1) rows.
-//   * levels 2 and 4:   slab o of tile 0: left rows of octet o; slab o of tile 1: right rows, for one query at a time.
-//                       Rows 0-3 are of level 2, rows 4-7 of level 4. Before that in the same slabs, f32: a row for
-//                       each product of level 1 and of the diagonal.
+//   * levels 2 and 4:   slab o of tile 0: left rows of octet o; slab o of tile 1: right rows, for one query at a time,
+//                       or of halves those of others in tiles after all else, of 128 n rows. Rows 0-3 are of level 2,
+//                       rows 4-7 of level 4. Before that in slabs o of tiles 0 and 1, f32: a row for each product of
+//                       level 1 and of the diagonal.
 //   * level 8, 16, 32:  slab o of the level's tile: octet o, key or first query. Four slabs for each other query after
 //   the
 //                       tiles: its right octets, in order.
@@ -417,7 +418,10 @@ private:
   Scalars load(Slab slab, Value units, int64_t step);
   SmallVector<Scalars> loadColumns(Slab slab);
   void addSlabs(Slab right, ArrayRef<Scalars> left, Value *target);
+  /// Sums of level 1 and on the diagonal.
+  int64_t rowsOf(int64_t query) { return kLevel1Rows + (query < int64_t(op.getDiagonals().size()) ? kOctet : 0); }
   void addNeighbours();
+  void addNeighbours(int64_t first, int64_t last, int64_t rows);
   void addInner();
   Slab getRight(int64_t query, int64_t bit, Slab first, Value rank);
   Scalars addLevel32();
@@ -531,7 +535,7 @@ void Gram::doubleBlocks(Octet &operand, bool isRead, int64_t size, ArrayRef<Pair
   }
 }
 
-/// Running products up to level 8, with the rows of levels 2 and 4 to this warp's slab of a tile.
+/// Running products up to level 8, with the rows of levels 2 and 4 to this warp's slab of the tile at byte `tile`.
 void Gram::storeInner(Octet &operand, bool isRead, int64_t tile) {
   SmallVector<Pair> totals = decays;
   for (int64_t size = 1; size < kOctet; size *= 2) {
@@ -543,7 +547,7 @@ void Gram::storeInner(Octet &operand, bool isRead, int64_t tile) {
     for (int64_t u = 0; u < kOctet; ++u)
       if (((u & level) != 0) == isRead) {
         int64_t place = (level == 4 ? 4 : 0) + u / (2 * level) * level + u % level;
-        store(operand[u], row(place, own), tile * kTileBytes + place * kRowBytes);
+        store(operand[u], row(place, own), tile + place * kRowBytes);
       }
   }
 }
@@ -636,53 +640,82 @@ void Gram::addSlabs(Slab right, ArrayRef<Scalars> left, Value *target) {
 }
 
 /// Diagonal and level 1. Each thread has its channels' part of 12 (4) sums, one a row of the room: two lanes add up the
-/// 32 parts of a row. Shuffles would do as well; but ptxas moves those to the end, and keeps the parts in registers.
+/// 32 parts of a row, of up to 16 rows at a time. Shuffles would do as well; but ptxas moves those to the end, and
+/// keeps the parts in registers.
 void Gram::addNeighbours() {
-  auto dot = [&](Pair x, Pair y) { return l.fadd(l.fmul(x[0], y[0]), l.fmul(x[1], y[1])); };
-  auto rowOffset = [](int64_t i) { return i / kOctet * kTileBytes + i % kOctet * kRowBytes; };
+  for (int64_t first = 0, last; first < queries; first = last) {
+    int64_t rows = 0;
+    for (last = first; last < queries && rows + rowsOf(last) <= 2 * kOctet; ++last)
+      rows += rowsOf(last);
+    addNeighbours(first, last, rows);
+  }
+}
+
+void Gram::addNeighbours(int64_t first, int64_t last, int64_t rows) {
+  auto dot = [&](Pair x, Pair y) -> Value { return LLVM::FMAOp::create(l.b, x[1], y[1], l.fmul(x[0], y[0])); };
   Value lane = l.gep(room, l.add(own, l.shl(l.lane, 2)));
-  for (int64_t query = 0; query < queries; ++query) {
-    bool hasDiagonal = query < int64_t(op.getDiagonals().size());
+  int64_t next = 0;
+  auto store = [&](Value part) {
+    l.storeF32s(part, l.gep(lane, next / kOctet * kTileBytes + next % kOctet * kRowBytes));
+    ++next;
+  };
+  for (int64_t query = first; query < last; ++query) {
     for (int64_t i = 0; i < kLevel1Rows; ++i)
-      l.storeF32s(dot(reads[query][2 * i + 1], key[2 * i]), l.gep(lane, rowOffset(i)));
-    if (hasDiagonal) {
+      store(dot(reads[query][2 * i + 1], key[2 * i]));
+    if (query < int64_t(op.getDiagonals().size())) {
       Octet diagonal = toOctet(l.get(op.getDiagonals()[query]));
       for (int64_t u = 0; u < kOctet; ++u)
-        l.storeF32s(dot(diagonal[u], key[u]), l.gep(lane, rowOffset(kLevel1Rows + u)));
+        store(dot(diagonal[u], key[u]));
     }
-    l.syncWarp();
-    // Lanes beyond the last row repeat others. The order of the 16-byte units differs from row to row: no bank
-    // conflicts.
-    Value row = l.bitAnd(l.shr(l.lane, 1), hasDiagonal ? 15 : kLevel1Rows - 1);
-    if (hasDiagonal)
-      row = l.select(l.compare(Predicate::ult, row, l.i32(12)), row, l.bitAnd(row, 7));
-    Value unit = l.add(l.shl(l.bitAnd(l.lane, 1), 2), l.bitAnd(row, 3));
-    Value place = l.add(l.shl(l.bitAnd(row, kOctet - 1), 7), l.mul(l.shr(row, 3), kTileBytes));
-    place = l.add(place, own);
-    Value sum = sums[query][kNeighbours];
-    for (int64_t step = 0; step < 4; ++step) {
-      Value offset = l.add(place, l.shl(l.bitXor(unit, l.i32(step)), 4));
-      Scalars parts = l.loadF32s(l.gep(room, offset), 4);
-      sum = l.fadd(sum, l.fadd(l.fadd(parts[0], parts[1]), l.fadd(parts[2], parts[3])));
-    }
+  }
+  l.syncWarp();
+  // Lanes beyond the last row repeat others. The order of the 16-byte units differs from row to row: no bank conflicts.
+  Value row = l.shr(l.lane, 1);
+  if (rows <= kOctet / 2)
+    row = l.bitAnd(row, kLevel1Rows - 1);
+  else if (rows < 2 * kOctet)
+    row = l.select(l.compare(Predicate::ult, row, l.i32(rows)), row, l.bitAnd(row, 7));
+  Value unit = l.add(l.shl(l.bitAnd(l.lane, 1), 2), l.bitAnd(row, 3));
+  Value place = l.add(l.shl(l.bitAnd(row, kOctet - 1), 7), l.mul(l.shr(row, 3), kTileBytes));
+  place = l.add(place, own);
+  Value sum;
+  for (int64_t step = 0; step < 4; ++step) {
+    Value offset = l.add(place, l.shl(l.bitXor(unit, l.i32(step)), 4));
+    Scalars parts = l.loadF32s(l.gep(room, offset), 4);
+    Value four = l.fadd(l.fadd(parts[0], parts[1]), l.fadd(parts[2], parts[3]));
+    sum = sum ? l.fadd(sum, four) : four;
+  }
+  int64_t before = 0;
+  for (int64_t query = first; query < last; ++query) {
+    Value own = sum, &target = sums[query][kNeighbours];
+    // The rows of later queries come from later lanes.
+    if (before != 0)
+      own = l.shuffle(NVVM::ShflKind::idx, sum, l.bitAnd(l.add(l.lane, 2 * before), 31));
     // Without a diagonal its lanes keep what they have.
     Value isRow = l.compare(Predicate::ult, l.lane, l.i32(2 * kLevel1Rows));
-    sums[query][kNeighbours] = hasDiagonal ? sum : l.select(isRow, sum, sums[query][kNeighbours]);
-    l.syncWarp();
+    Value added = l.fadd(target, own);
+    target = rowsOf(query) > kLevel1Rows ? added : l.select(isRow, added, target);
+    before += rowsOf(query);
   }
+  l.syncWarp();
 }
 
 /// Levels 2 and 4, in rows of the room that no other warp touches before the next barrier.
 void Gram::addInner() {
+  // Right rows of each query in a tile of their own, where there is room.
+  int64_t all = (queries + 1) * kTileBytes;
+  bool atOnce = halves && op.getRoom().getType().getSlotBytes() >= all + (queries - 1) * kTileBytes;
+  auto tileOf = [&](int64_t query) { return query == 0 || !atOnce ? kTileBytes : all + (query - 1) * kTileBytes; };
+  storeInner(key, /*isRead=*/false, 0);
   SmallVector<Scalars> left;
-  for (int64_t query = 0; query < queries; ++query) {
-    if (query == 0)
-      storeInner(key, /*isRead=*/false, 0);
-    storeInner(reads[query], /*isRead=*/true, 1);
+  for (int64_t first = 0, step = atOnce ? queries : 1; first < queries; first += step) {
+    for (int64_t query = first; query < first + step; ++query)
+      storeInner(reads[query], /*isRead=*/true, tileOf(query));
     l.syncWarp();
-    if (query == 0)
+    if (left.empty())
       left = loadColumns({own, 0});
-    addSlabs({own, kTileBytes}, left, &sums[query][kInner]);
+    for (int64_t query = first; query < first + step; ++query)
+      addSlabs({own, tileOf(query)}, left, &sums[query][kInner]);
     l.syncWarp();
   }
 }
@@ -767,8 +800,10 @@ namespace {
 class GramStore {
 public:
   GramStore(StoreOp op, Lowering &l)
-      : l(l), buffer(l.getAddress(op.getBuffer())), element(op.getBuffer().getType().getElementType()),
-        isRounded(!element.isF32()), halves(isInHalves(op.getValue())), sums(l.get(op.getValue())) {}
+      : l(l), rows(l.getRows(op.getBuffer())), buffer(rows.first), element(op.getBuffer().getType().getElementType()),
+        isRounded(!element.isF32()), halves(isInHalves(op.getValue())),
+        isFolded(op.getBuffer().getType().getShape()[1] < 64), rowBytes(4 * op.getBuffer().getType().getShape()[1]),
+        sums(l.get(op.getValue())) {}
   void lower();
 
 private:
@@ -779,23 +814,30 @@ private:
   void storeZeros();
 
   Lowering &l;
+  std::pair<Value, int64_t> rows;
   Value buffer;
   Type element;
   bool isRounded;
   /// Only the two diagonal blocks of 32x32 are written.
   bool halves;
+  /// The second block is written to the columns of the first.
+  bool isFolded;
+  /// Of a plain buffer.
+  int64_t rowBytes;
   SmallVector<Value> sums;
 };
 } // namespace
 
 /// Two neighbours: row `row` of an octet of rows, columns 2 `pair` and one more of an octet of columns.
 void GramStore::store(Value octetRow, Value row, Value octetColumn, Value pair, ArrayRef<Value> values) {
+  if (isFolded)
+    octetColumn = l.bitXor(l.bitAnd(octetColumn, 3), l.i32(rows.second));
   if (isRounded) {
     Value offset = l.add(l.shl(octetRow, 10), l.shl(row, 7));
     offset = l.add(offset, l.add(l.shl(l.bitXor(octetColumn, row), 4), l.shl(pair, 2)));
     return l.storeI32(l.pack(values[0], values[1], element), l.gep(buffer, offset));
   }
-  Value offset = l.add(l.shl(octetRow, 11), l.shl(row, 8));
+  Value offset = l.mul(l.add(l.shl(octetRow, 3), row), rowBytes);
   offset = l.add(offset, l.add(l.shl(octetColumn, 5), l.shl(pair, 3)));
   l.storeF32s(values, l.gep(buffer, offset));
 }
@@ -833,7 +875,7 @@ void GramStore::storeZeros() {
   int64_t units = isRounded ? 8 : 16;
   Value last = isRounded ? l.warp : l.add(l.shl(l.warp, 1), 1);
   Value rows = l.gep(buffer, isRounded ? l.add(l.shl(l.warp, 10), l.shl(l.quad, 7))
-                                       : l.add(l.shl(l.warp, 11), l.shl(l.quad, 8)));
+                                       : l.mul(l.add(l.shl(l.warp, 3), l.quad), rowBytes));
   for (int64_t first = 0; first < units; first += 4) {
     Value unit = l.add(l.inQuad, first);
     Value isAbove = l.compare(Predicate::ugt, unit, last);
@@ -841,7 +883,8 @@ void GramStore::storeZeros() {
     if (halves)
       isAbove = arith::AndIOp::create(l.b, isAbove,
                                       l.compare(Predicate::eq, l.shr(unit, isRounded ? 2 : 3), l.shr(l.warp, 2)));
-    l.ifThen(isAbove, [&] { l.storeF32s(zeros, l.gep(rows, l.shl(isRounded ? l.bitXor(unit, l.quad) : unit, 4))); });
+    Value place = isFolded ? l.bitXor(l.bitAnd(unit, isRounded ? 3 : 7), l.i32(this->rows.second)) : unit;
+    l.ifThen(isAbove, [&] { l.storeF32s(zeros, l.gep(rows, l.shl(isRounded ? l.bitXor(place, l.quad) : place, 4))); });
   }
 }
 
@@ -881,11 +924,8 @@ void GramStore::lower() {
 }
 
 LogicalResult tile::lowerGramStore(StoreOp op, Lowering &l) {
-  SharedType buffer = op.getBuffer().getType();
   if (l.warps != kWarps)
     return op.emitOpError("of a gram value is the work of eight warps; its role has ") << l.warps;
-  if (buffer.getShape() != ArrayRef<int64_t>({64, 64}) || op.getTransposed())
-    return op.emitOpError("of a gram value writes a 64x64 buffer, not transposed");
   GramStore(op, l).lower();
   return success();
 }

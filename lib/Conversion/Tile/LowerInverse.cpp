@@ -33,6 +33,11 @@ static constexpr int64_t kWarps = 4, kBlock = 16, kSize = kWarps * kBlock;
 static constexpr int64_t kColumnStride = 20;
 static constexpr int64_t kDiagonal = kWarps * kBlock * kColumnStride;
 
+/// Whether two matrices 32x32 on the diagonal are inverted, to the same columns.
+static bool areHalves(InverseOp op) {
+  return op.getResult().getType().getShape() == ArrayRef<int64_t>({kSize, kSize / 2});
+}
+
 static LogicalResult verify(InverseOp op, Lowering &l) {
   auto matrix = cast<RankedTensorType>(op.getMatrix().getType());
   auto fragment = dyn_cast_or_null<FragmentAttr>(matrix.getEncoding());
@@ -46,8 +51,11 @@ static LogicalResult verify(InverseOp op, Lowering &l) {
   for (SharedType type : {result, scratch, diagonal})
     if (type.getRing())
       return op.emitOpError("works on single buffers: take a `tile.slot` of the ring ") << type;
-  if (result.getShape() != ArrayRef<int64_t>({kSize, kSize}) || !result.isSwizzled())
-    return op.emitOpError("writes a `!tile.shared<64x64xbf16>` or `!tile.shared<64x64xf16>`, not ") << result;
+  bool isSquare = result.getShape() == ArrayRef<int64_t>({kSize, kSize}), isFolded = areHalves(op);
+  if (!(isSquare || isFolded) || !result.isSwizzled())
+    return op.emitOpError("writes a `!tile.shared<64x64xbf16>`, a `!tile.shared<64x64xf16>` or the first 32 columns of "
+                          "one, not ")
+           << result;
   if (scratch.getShape() != ArrayRef<int64_t>({kSize, kSize}) || !scratch.getElementType().isF16())
     return op.emitOpError("needs `!tile.shared<64x64xf16>` as scratch, not ") << scratch;
   if (!diagonal.getElementType().isF32() || diagonal.getSlotBytes() < 4 * kDiagonal)
@@ -103,36 +111,46 @@ private:
   /// Lanes 0 to 7 have the upper left, 8 to 15 the upper right, then the lower ones: neighbouring registers are a right
   /// operand of mma.sync without a move.
   Value rightOffset;
-  /// (warp + step) modulo 4.
+  /// (warp + step) modulo 4; of halves the other block row.
   SmallVector<Value> rotated;
+  bool halves;
 };
 } // namespace
 
 Inverse::Inverse(InverseOp op, Lowering &l)
-    : op(op), l(l), f16(l.b.getF16Type()), scratch(l.getAddress(op.getScratch())) {
+    : op(op), l(l), f16(l.b.getF16Type()), scratch(l.getAddress(op.getScratch())), halves(areHalves(op)) {
   Value row = l.bitAnd(l.lane, 15), half = l.shr(l.lane, 4);
   laneOffset = l.add(l.shl(row, 7), l.shl(l.bitXor(l.bitAnd(l.lane, 7), half), 4));
   Value inEight = l.bitAnd(l.lane, 7), right = l.bitAnd(l.shr(l.lane, 3), 1);
   rightOffset = l.add(l.shl(l.add(l.shl(half, 3), inEight), 7), l.shl(l.bitXor(inEight, right), 4));
-  for (int64_t step = 0; step < kWarps; ++step)
-    rotated.push_back(step == 0 ? l.warp : l.bitAnd(l.add(l.warp, step), kWarps - 1));
+  for (int64_t step = 0; step < (halves ? 2 : kWarps); ++step)
+    rotated.push_back(step == 0 ? l.warp
+                      : halves  ? l.bitXor(l.warp, l.i32(1))
+                                : l.bitAnd(l.add(l.warp, step), kWarps - 1));
 }
 
 /// -L to scratch, the diagonal block to f32 scratch.
 void Inverse::writeBlocks() {
   ArrayRef<Value> matrix = l.get(op.getMatrix()); // 8 m + 4 h + 2 r + c: row 8 r + g, column 16 m + 8 h + 2 q + c
   // Also blocks on and above the diagonal, which nobody reads: cheaper than a branch.
-  Value signs = l.i32(int32_t(0x80008000));
-  for (int64_t m = 0; m + 1 < kWarps; ++m) {
-    Scalars packed = packAll(matrix.slice(8 * m, 8), f16);
+  Value signs = l.i32(int32_t(0x80008000)), isHigh = l.compare(Predicate::uge, l.warp, l.i32(2));
+  auto write = [&](ArrayRef<Value> values, Value column) {
+    Scalars packed = packAll(values, f16);
     if (!op.getNegated())
       for (Value &pair : packed)
         pair = l.bitXor(pair, signs);
-    l.stmatrix(l.gep(scratch, block(l.warp, l.i32(m))), packed, /*transposed=*/false);
+    l.stmatrix(l.gep(scratch, block(l.warp, column)), packed, /*transposed=*/false);
+  };
+  if (halves) {
+    Scalars values;
+    for (int64_t i = 0; i < 8; ++i)
+      values.push_back(l.select(isHigh, matrix[16 + i], matrix[i]));
+    write(values, rotated[1]);
   }
+  for (int64_t m = 0; m + 1 < kWarps && !halves; ++m)
+    write(matrix.slice(8 * m, 8), l.i32(m));
   // Substitution reads nothing on or above the diagonal; the 8x8 block above it need not be there at all.
   Value isOdd = l.compare(Predicate::ne, l.bitAnd(l.warp, 1), l.i32(0));
-  Value isHigh = l.compare(Predicate::uge, l.warp, l.i32(2));
   Value column = l.mul(l.inQuad, 2 * 4 * kColumnStride);
   Value here = l.gep(diagonalOfWarp(), l.add(column, l.shl(l.quad, 2)));
   for (auto [h, r] : {std::pair(0, 0), std::pair(0, 1), std::pair(1, 1)})
@@ -195,7 +213,7 @@ void Inverse::merge() {
     }
     store(finish(std::move(values)), 0);
   }
-  for (int64_t i = 1; i < kWarps; ++i) {
+  for (int64_t i = 1; i < int64_t(rotated.size()); ++i) {
     Scalars left, right; // columns 0-7 and 8-15 of the sum
     for (int64_t k = 0; k < i; ++k) {
       Scalars matrix = loadRight(i, k);
@@ -206,10 +224,11 @@ void Inverse::merge() {
     Scalars sum = packAll(left, f16), diagonal = load(i, i, /*transposed=*/true);
     Scalars values = l.mmaSync(sum, {diagonal[0], diagonal[1]}, {}, f16);
     values.append(l.mmaSync(sum, {diagonal[2], diagonal[3]}, {}, f16));
-    if (i + 1 < kWarps)
+    if (i + 1 < int64_t(rotated.size()))
       columns.push_back(packAll(values, f16));
     Scalars packed = finish(std::move(values));
-    Value isBelow = l.compare(Predicate::ult, l.warp, l.i32(kWarps - i));
+    Value isBelow = halves ? l.compare(Predicate::eq, l.bitAnd(l.warp, 1), l.i32(0))
+                           : l.compare(Predicate::ult, l.warp, l.i32(kWarps - i));
     for (Value &pair : packed)
       pair = l.select(isBelow, pair, l.i32(0));
     store(packed, i);
@@ -219,8 +238,10 @@ void Inverse::merge() {
 /// Stores a transposed block of the result. stmatrix transposes each 8x8 matrix; the two off the diagonal change
 /// places.
 void Inverse::store(ArrayRef<Value> packed, int64_t row) {
-  l.stmatrix(l.gep(l.getAddress(op.getResult()), block(rotated[row], l.warp)),
-             {packed[0], packed[2], packed[1], packed[3]}, /*transposed=*/true);
+  auto [result, unit] = l.getRows(op.getResult());
+  Value column = halves ? l.bitXor(l.bitAnd(l.warp, 1), l.i32(unit / 2)) : l.warp;
+  l.stmatrix(l.gep(result, block(rotated[row], column)), {packed[0], packed[2], packed[1], packed[3]},
+             /*transposed=*/true);
 }
 
 LogicalResult tile::lower(InverseOp op, Lowering &l) {

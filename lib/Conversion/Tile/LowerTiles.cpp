@@ -25,6 +25,8 @@ using arith::CmpIPredicate;
 
 /// What a block may use of an H100 or H200.
 static constexpr int64_t kMaxSharedBytes = 232448, kMaxBarriers = 15, kMaxThreads = 1024, kRegisters = 65536;
+/// Registers with which a role may keep the addresses that its threads use.
+static constexpr int64_t kAmple = 200;
 
 //===----------------------------------------------------------------------------------------------------------------===//
 // This thread
@@ -360,7 +362,8 @@ LogicalResult RoleLowering::lowerLoop(scf::ForOp op) {
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    hideThread();
+    if (role.getRegisters() < kAmple)
+      hideThread();
     set(op.getInductionVar(), {loop.getInductionVar()});
     unflatten(*this, op.getRegionIterArgs(), op.getInitArgs(), loop.getRegionIterArgs());
     if (failed(lowerBlock(*op.getBody())))
@@ -374,7 +377,8 @@ LogicalResult RoleLowering::lowerLoop(scf::ForOp op) {
   }
   std::tie(lane, warp, quad, inQuad) = std::tie(outerLane, outerWarp, outerQuad, outerInQuad);
   // Nor do addresses of before stay in registers for what comes after the loop.
-  hideThread();
+  if (role.getRegisters() < kAmple)
+    hideThread();
   unflatten(*this, op.getResults(), op.getInitArgs(), loop.getResults());
   return success();
 }

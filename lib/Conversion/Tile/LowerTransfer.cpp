@@ -44,8 +44,9 @@ namespace {
 /// warp, columns 16k .. 16k+15; in register order: rows 0-7 and 8-15 of the left eight columns, then of the right.
 class FragmentAddresses {
 public:
-  FragmentAddresses(RoleLowering &l, Value buffer, SharedType type, bool transposed, int64_t interleave, int64_t rows)
-      : l(l), buffer(buffer), type(type), transposed(transposed), interleave(interleave), rows(rows) {
+  FragmentAddresses(RoleLowering &l, Value of, SharedType type, bool transposed, int64_t interleave, int64_t rows)
+      : l(l), type(type), transposed(transposed), interleave(interleave), rows(rows) {
+    std::tie(buffer, firstUnit) = l.getRows(of);
     if (interleave > 1) {
       // Where rows of the fragment are columns of the tile, the matrices in the middle change places.
       Value inMatrix = l.bitAnd(l.lane, 7), low = layouts::matrixIsLow(l);
@@ -77,7 +78,8 @@ public:
       Value inRow = l.bitXor(l.add(right, unit % 8), l.bitAnd(place, 7));
       return l.gep(l.gep(buffer, l.add(l.shl(place, 7), l.shl(inRow, 4))), unit / 8 * type.getBlockBytes());
     }
-    return transposed ? l.gep(first, k * layouts::kTransposedStep) : l.matrixAddress(buffer, type, row, 2 * k, right);
+    return transposed ? l.gep(first, k * layouts::kTransposedStep)
+                      : l.matrixAddress(buffer, type, row, firstUnit + 2 * k, right);
   }
 
 private:
@@ -94,6 +96,7 @@ private:
   SharedType type;
   bool transposed;
   int64_t interleave, rows;
+  int64_t firstUnit = 0;
   Value right, row, first;
 };
 } // namespace
@@ -102,8 +105,10 @@ static Value octetAddress(RoleLowering &l, Value buffer, int64_t row) {
   return l.gep(l.gep(buffer, layouts::octetOffset(l, row)), row * layouts::kRowBytes);
 }
 
-/// The address of two neighbours in a row of a plain `RxC` buffer: row r (0, 1) of column group n of this thread.
-static Value plainAddress(RoleLowering &l, Value buffer, int64_t columns, int64_t n, int64_t r) {
+/// The address of two neighbours in a row of a plain `RxC` buffer: row r (0, 1) of column group n of this thread. Rows
+/// that are 8 longer than a multiple of 32 have no bank conflicts.
+static Value plainAddress(RoleLowering &l, Value buffer, SharedType type, int64_t n, int64_t r) {
+  int64_t columns = type.getShape()[1];
   Value row = l.add(l.shl(l.warp, 4), l.quad);
   Value offset = l.add(l.mul(row, columns * 4), l.shl(l.inQuad, 3));
   return l.gep(l.gep(buffer, offset), r * 8 * columns * 4 + n * 32);
@@ -134,7 +139,7 @@ LogicalResult rondo::tile::lower(LoadOp op, RoleLowering &l) {
   if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
     if (shape[1] % 16)
       return op.emitOpError("needs columns in sixteens");
-    FragmentAddresses addresses(l, address, buffer, op.getTransposed(), op.getInterleave(),
+    FragmentAddresses addresses(l, op.getBuffer(), buffer, op.getTransposed(), op.getInterleave(),
                                 shape[op.getTransposed() ? 1 : 0]);
     for (int64_t k = 0; k < shape[1] / 16; ++k)
       llvm::append_range(result, l.ldmatrix(addresses[k], op.getTransposed()));
@@ -143,10 +148,22 @@ LogicalResult rondo::tile::lower(LoadOp op, RoleLowering &l) {
       result.push_back(l.loadI32(octetAddress(l, address, u)));
   } else if (buffer.isSwizzled() || op.getTransposed()) {
     return refuse(op, type, buffer);
-  } else if (isa<FragmentAttr>(type.getEncoding())) {
+  } else if (isa<FragmentAttr>(type.getEncoding()) && buffer.getShape()[1] >= shape[1]) {
     for (int64_t n = 0; n < shape[1] / 8; ++n)
       for (int64_t r = 0; r < 2; ++r)
-        append(plainAddress(l, address, shape[1], n, r), 2);
+        append(plainAddress(l, address, buffer, n, r), 2);
+  } else if (isa<FragmentAttr>(type.getEncoding()) && shape[1] == 64 && l.warps == 4) {
+    // Two blocks of 32, folded: the upper two warps have the first.
+    Value isUpper = l.compare(arith::CmpIPredicate::ult, l.warp, l.i32(2)), zero = l.f32(0);
+    Scalars block, second;
+    for (int64_t n = 0; n < 4; ++n)
+      for (int64_t r = 0; r < 2; ++r)
+        for (Value value : l.loadF32s(plainAddress(l, address, buffer, n, r), 2)) {
+          block.push_back(l.select(isUpper, value, zero));
+          second.push_back(l.select(isUpper, zero, value));
+        }
+    result = std::move(block);
+    llvm::append_range(result, second);
   } else if (isa<ColumnsAttr>(type.getEncoding())) {
     Value first = l.gep(address, l.shl(l.inQuad, 3));
     for (int64_t n = 0; n < shape[0] / 8; ++n)
@@ -182,7 +199,7 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
   if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
     if (shape[1] % 16)
       return op.emitOpError("needs columns in sixteens");
-    FragmentAddresses addresses(l, address, buffer, op.getTransposed(), op.getInterleave(),
+    FragmentAddresses addresses(l, op.getBuffer(), buffer, op.getTransposed(), op.getInterleave(),
                                 shape[op.getTransposed() ? 1 : 0]);
     for (int64_t k = 0; k < shape[1] / 16; ++k)
       l.stmatrix(addresses[k], value.slice(4 * k, 4), op.getTransposed());
@@ -194,7 +211,7 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
   } else if (isa<FragmentAttr>(type.getEncoding())) {
     for (int64_t n = 0; n < shape[1] / 8; ++n)
       for (int64_t r = 0; r < 2; ++r)
-        l.storeF32s(value.slice(4 * n + 2 * r, 2), plainAddress(l, address, shape[1], n, r));
+        l.storeF32s(value.slice(4 * n + 2 * r, 2), plainAddress(l, address, buffer, n, r));
   } else if (isa<ColumnsAttr>(type.getEncoding())) {
     // Copies in the other rows and warps.
     Value owner = arith::AndIOp::create(l.b, l.isFirstWarp(), l.compare(arith::CmpIPredicate::eq, l.quad, l.i32(0)));

@@ -25,6 +25,16 @@ bool rondo::tile::isPacked(RankedTensorType type) {
   return type.getElementType().isBF16() || type.getElementType().isF16();
 }
 
+std::pair<Value, int64_t> Lowering::getRows(Value buffer) {
+  Value address = getAddress(buffer);
+  auto window = buffer.getDefiningOp<WindowOp>();
+  APInt column;
+  if (!window || !window.getTile().getType().isSwizzled() || !matchPattern(window.getColumn(), m_ConstantInt(&column)))
+    return {address, 0};
+  int64_t inBlock = column.getSExtValue() % 64;
+  return {inBlock == 0 ? address : gep(address, -2 * inBlock), inBlock / 8};
+}
+
 //===----------------------------------------------------------------------------------------------------------------===//
 // Values
 //===----------------------------------------------------------------------------------------------------------------===//

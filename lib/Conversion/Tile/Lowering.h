@@ -45,6 +45,9 @@ public:
   void set(mlir::Value value, Scalars scalars);
   /// The address of a shared buffer (`!llvm.ptr<3>`).
   mlir::Value getAddress(mlir::Value buffer) const { return get(buffer).front(); }
+  /// Where the rows of 128 bytes of a tile are, and the 16-byte unit at which the buffer begins in them (0 but for a
+  /// window at a constant column): units change places by their number in the row.
+  std::pair<mlir::Value, int64_t> getRows(mlir::Value buffer);
 
   //===--- This thread --------------------------------------------------------------------------------------------===//
 

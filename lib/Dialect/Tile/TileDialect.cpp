@@ -126,7 +126,9 @@ static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffe
     return op->emitOpError("needs a layout on ") << type;
   if (buffer.getRing())
     return op->emitOpError("works on one buffer: take a `tile.slot` of the ring");
-  if (buffer.isWindow() && buffer.getShape()[1] % 64)
+  auto gram = dyn_cast<GramAttr>(type.getEncoding());
+  bool isStraight = isa<FragmentAttr>(type.getEncoding()) && !transposed && buffer.getShape()[1] % 16 == 0;
+  if (buffer.isWindow() && buffer.getShape()[1] % 64 && !gram && !isStraight)
     return op->emitOpError("works on whole blocks of 64 columns, not on ") << buffer;
   SmallVector<int64_t> shape(buffer.getShape());
   if (interleave != 1) {
@@ -141,8 +143,17 @@ static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffe
   }
   if (transposed)
     std::swap(shape.front(), shape.back());
+  // Two diagonal blocks of half the columns may be folded; rows of a plain buffer may be longer than a matrix.
+  bool isPlain = buffer.getElementType().isF32() && shape.size() == 2 && !transposed;
+  if (gram || (isPlain && isa<FragmentAttr>(type.getEncoding()))) {
+    int64_t columns = type.getShape()[1], least = gram && gram.getSpan() == columns ? columns : columns / 2;
+    if (isPlain && shape[1] >= least)
+      shape[1] = columns;
+    if (gram && !isPlain && shape[1] == least)
+      shape[1] = columns;
+  }
   // Gram values are rounded where they are stored: before that they are parts of sums.
-  bool rounds = isa<GramAttr>(type.getEncoding()) && buffer.isSwizzled();
+  bool rounds = gram && buffer.isSwizzled();
   if (type.getShape() != ArrayRef(shape) || (type.getElementType() != buffer.getElementType() && !rounds))
     return op->emitOpError("moves ") << type << (transposed ? " transposed" : "") << ", the buffer is " << buffer;
   if (transposed && !isa<FragmentAttr>(type.getEncoding()))

@@ -125,6 +125,17 @@ def Chunk_SolveOp : Chunk_Op<"solve", [Pure, AllTypesMatch<["rhs", "result"]>]> 
   let hasVerifier = 1;
 }
 
+def Chunk_InverseOp : Chunk_Op<"inverse", [Pure, AllTypesMatch<["matrix", "result"]>]> {
+  let summary = "the inverse of a unit lower triangular matrix";
+  let description = [{
+    result = (I + stril(matrix))^-1, `[N, N]`; entries of `matrix` on and above the diagonal are not read. What `chunk.solve` multiplies by, for kernels that
+    have it ahead of time.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$matrix);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$matrix attr-dict `:` type($matrix)";
+}
+
 def Chunk_KeepRowsOp : Chunk_Op<"keep_rows", [Pure, AllTypesMatch<["operand", "result"]>]> {
   let summary = "the first n rows; `fill` in the others";
   let description = [{
