@@ -78,6 +78,7 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
   buildToChunkPipeline(pm, chunk);
   pm.addPass(createCSEPass());
   pm.addPass(createRondoSplitCascade());
+  pm.addNestedPass<func::FuncOp>(createRondoPullConstants());
   pm.addPass(createRondoSplitProducts());
   pm.addNestedPass<func::FuncOp>(createRondoMoveScales());
   pm.addPass(createCanonicalizerPass());

@@ -95,6 +95,35 @@ def RondoDifferentiate : Pass<"rondo-differentiate", "::mlir::ModuleOp"> {
                            "::mlir::math::MathDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def RondoPullConstants : Pass<"rondo-pull-constants", "::mlir::func::FuncOp"> {
+  let summary = "Take constant factors of token arrays out to the outputs";
+  let description = [{
+    An output that is linear in an array q times a number c, whatever the way,
+
+        o = (c q p) S + P U,  P = decayed products of c q and k   ==>   o = c ((q p) S + P' U)
+
+    ```mlir
+    %qs = linalg.generic ins(%q) { mulf %q, %c }
+    %P = chunk.decayed_gram %qs, %k, %d
+    %o = linalg.contract ins(%P, %U) outs(%read_of_qs)
+    return %o
+    ```
+    ==>
+    ```mlir
+    %P = chunk.decayed_gram %q, %k, %d
+    %1 = linalg.contract ins(%P, %U) outs(%read_of_q)
+    %o = linalg.generic ins(%1) { mulf %1, %c }
+    return %o
+    ```
+    so that nobody multiplies every element of q, where decays by channel go to all of them (in other bodies
+    `rondo-move-scales` does it product by product). Terms of a sum need the same factor; where they have not, the output
+    keeps its constants. Only positive factors: signs stay.
+
+    Numerics: reassociates; q enters products of tokens as it is in memory, without a rounding.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def RondoMoveScales : Pass<"rondo-move-scales", "::mlir::func::FuncOp"> {
   let summary = "Take scales out of the operands of matrix products";
   let description = [{

@@ -25,8 +25,8 @@ using arith::CmpIPredicate;
 
 /// What a block may use of an H100 or H200.
 static constexpr int64_t kMaxSharedBytes = 232448, kMaxBarriers = 15, kMaxThreads = 1024, kRegisters = 65536;
-/// Registers with which a role may keep the addresses that its threads use.
-static constexpr int64_t kAmple = 200;
+/// Registers, besides those that a loop carries, with which a role may keep the addresses that its threads use.
+static constexpr int64_t kAmple = 168;
 
 //===----------------------------------------------------------------------------------------------------------------===//
 // This thread
@@ -359,10 +359,11 @@ LogicalResult RoleLowering::lowerLoop(scf::ForOp op) {
   auto loop = scf::ForOp::create(b, getScalar(op.getLowerBound()), getScalar(op.getUpperBound()),
                                  getScalar(op.getStep()), inits);
   Value outerLane = lane, outerWarp = warp, outerQuad = quad, outerInQuad = inQuad;
+  bool isAmple = role.getRegisters() >= kAmple + static_cast<int64_t>(inits.size());
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
-    if (role.getRegisters() < kAmple)
+    if (!isAmple)
       hideThread();
     set(op.getInductionVar(), {loop.getInductionVar()});
     unflatten(*this, op.getRegionIterArgs(), op.getInitArgs(), loop.getRegionIterArgs());
@@ -377,7 +378,7 @@ LogicalResult RoleLowering::lowerLoop(scf::ForOp op) {
   }
   std::tie(lane, warp, quad, inQuad) = std::tie(outerLane, outerWarp, outerQuad, outerInQuad);
   // Nor do addresses of before stay in registers for what comes after the loop.
-  if (role.getRegisters() < kAmple)
+  if (!isAmple)
     hideThread();
   unflatten(*this, op.getResults(), op.getInitArgs(), loop.getResults());
   return success();
