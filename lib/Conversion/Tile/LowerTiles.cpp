@@ -359,7 +359,7 @@ LogicalResult RoleLowering::lowerLoop(scf::ForOp op) {
   auto loop = scf::ForOp::create(b, getScalar(op.getLowerBound()), getScalar(op.getUpperBound()),
                                  getScalar(op.getStep()), inits);
   Value outerLane = lane, outerWarp = warp, outerQuad = quad, outerInQuad = inQuad;
-  bool isAmple = role.getRegisters() >= kAmple + static_cast<int64_t>(inits.size());
+  bool isAmple = static_cast<int64_t>(role.getRegisters()) >= kAmple + static_cast<int64_t>(inits.size());
   {
     OpBuilder::InsertionGuard guard(b);
     b.setInsertionPointToStart(loop.getBody());
