@@ -199,14 +199,12 @@ Value Scheduler::ownColumns(Role &role, Value buffer) {
 }
 
 Value Scheduler::ownTokens(Role &role, Value buffer, std::optional<int64_t> column) {
+  if (steps == 1)
+    return buffer;
   auto type = cast<tile::SharedType>(buffer.getType());
   SmallVector<int64_t> shape{chunk, column ? chunk : type.getShape()[1]};
-  if (ArrayRef(shape) == type.getShape())
-    return buffer;
-  Value left = arith::ConstantIndexOp::create(role.b, column.value_or(0)),
-        first = arith::ConstantIndexOp::create(role.b, 0);
-  if (steps > 1)
-    first = arith::MulIOp::create(role.b, role.part, arith::ConstantIndexOp::create(role.b, chunk));
+  Value left = arith::ConstantIndexOp::create(role.b, column.value_or(0));
+  Value first = arith::MulIOp::create(role.b, role.part, arith::ConstantIndexOp::create(role.b, chunk));
   auto own = tile::SharedType::get(role.b.getContext(), shape, element, /*ring=*/false, tokens);
   return tile::WindowOp::create(role.b, own, buffer, first, left);
 }
