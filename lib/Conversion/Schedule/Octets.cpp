@@ -19,6 +19,10 @@
 // writes it. So two channels for such a *host*: one from TMA to this role, and `readyChannel` from this role to those
 // that read the tiles; these free the slot for TMA.
 //
+// A kernel of products alone (`rondo-split-products`) has no state and makes no such tiles: it has registers for
+// several queries of the same keys at once, and frees the slots of its arrays when the last channels are in registers.
+// Where an iteration has two chunks of 32 tokens, their matrices are *folded*: below each other in the same 32 columns.
+//
 // Other roles ask first (`octetTile`, `octetVector`, `gramBuffer`) and get rings; the program is written at the end,
 // when all requests are known.
 //

@@ -15,6 +15,9 @@
 // last row is above the diagonal: its products read blocks of no meaning, are used by no other block, and zeros are
 // stored instead. So all of the result is written each time.
 //
+// Of two matrices 32x32 on the diagonal (folded: the result has 32 columns) warps j and j ^ 1 have the same matrix, and
+// there is one step: block row j ^ 1, above the diagonal where j is odd.
+//
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #include "Lowering.h"

@@ -12,16 +12,13 @@ import sys
 import tempfile
 
 # Mixer: (what ptxas may say, bytes of spills; why).
-OCTETS = "decays by channel with a triangular system: octets, products and state share 512 registers"
 COUPLED = "two coupled states, old and new, in 240 registers"
 KNOWN = {
     "comba": ({"C7519"}, 0, "a wait for a second input between two products of the state"),
-    "gated_delta_net2": (set(), 1024, OCTETS),
-    "kda": (set(), 1024, OCTETS),
     "momentum": ({"C7512"}, 64, COUPLED),
     "momentum_delta": ({"C7512"}, 512, COUPLED),
     "rwkv6": (set(), 128, "octets with a diagonal of their own in 112 registers"),
-    "rwkv7": (set(), 3072, OCTETS),
+    "rwkv7": (set(), 128, "four matrices of a chunk in one kernel, two more operands of the state in the other"),
 }
 
 

@@ -352,7 +352,8 @@ def Tile_LoadOp : Tile_Op<"load"> {
   let summary = "a tile to registers";
   let description = [{
     To a fragment of the tile's element type by ldmatrix: `RxC` tile to `RxC` fragment, or `transposed` to `CxR`. To octets directly
-    (`64x64`). A vector `Nxf32` to columns, rows, lanes or octet rows.
+    (`64x64`). A vector `Nxf32` to columns, rows, lanes or octet rows. A plain f32 matrix to a fragment: rows of the buffer may be longer (8 more than a multiple of 32: no
+    bank conflicts); from rows of 32 to less than 64 numbers a `64x64` fragment has two diagonal blocks that are *folded* there, the second below the first, and zeros.
 
     `interleave` n, for fragments: the tile has n groups of rows one after the other, and the value takes a row of each in turn, row r of group g as row n r + g. A tile
     of one group only is repeated: its row r as rows n r .. n r + n - 1.
@@ -377,8 +378,8 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let summary = "registers to a tile";
   let description = [{
     The reverse of `tile.load` (stmatrix for fragments). The value has the buffer's element type. Lanes and columns are written by the first warp of the role only
-    (they are copies in the others), rows by their owners. A `#tile.gram` value goes to a `64x64xf32` buffer or, rounded, to a 16-bit tile, with zeros
-    above the diagonal.
+    (they are copies in the others), rows by their owners. A `#tile.gram` value goes to a plain f32 buffer of 64 rows or, rounded, to a 16-bit tile, with zeros
+    above the diagonal; `#tile.gram<32>`, folded, to 32 columns of either.
   }];
   let arguments = (ins AnyStaticShapeTensor:$value, Tile_SharedType:$buffer, UnitAttr:$transposed,
                        DefaultValuedAttr<I64Attr, "1">:$interleave);
@@ -554,7 +555,7 @@ def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
     for s < t, accumulator_i[t, s] + sum_r diagonal_i[t, r] k[t, r] for s = t where diagonals are given. Above the diagonal: the accumulator.
     queries, diagonals, key and decays: octets (f32) of one block of 64 channels; accumulators and results: `tensor<64x64xf32, #tile.gram>`, the layout in which this operation leaves its
     products (`tile.store` writes it to a buffer); or `#tile.gram<32>`: the pairs of tokens of the same half of the chunk, without level 32. `totals` (`8x64xf32`) holds the totals of the octets, as `tile.decayed_factors` wrote them; `room` is where the operands of the
-    levels go: with n queries a tile of `96 (n + 1)` rows (3 tiles of `64x64` for one query, 4.5 for two; in halves `64 (n + 1)`); from `64 (n + 1)` rows on (2, 3) it works in two
+    levels go: with n queries a tile of `96 (n + 1)` rows (3 tiles of `64x64` for one query, 4.5 for two; in halves `64 (n + 1)`, and with `128 n` rows one barrier of a warp less for each further query); from `64 (n + 1)` rows on (2, 3) it works in two
     passes, with two more barriers. Diagonals belong to the first queries; there may be fewer of them. Where a query is another value times the decay, and
     that value the diagonal, multiply for this operation only (elsewhere `value * (prefix * decay)`): one octet less in registers.
 
@@ -573,7 +574,7 @@ def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
 def Tile_InverseOp : Tile_Op<"inverse"> {
   let summary = "the inverse of a unit lower triangular matrix";
   let description = [{
-    result = (I + stril(matrix))^-1, with `negated` (I - stril(matrix))^-1, written to a 16-bit tile `CxC` (zeros above the diagonal included), times `scale` (a columns vector given as a buffer `Cxf32`) by columns if there is one.
+    result = (I + stril(matrix))^-1, with `negated` (I - stril(matrix))^-1, written to a 16-bit tile `CxC` (zeros above the diagonal included), or the inverses of its two diagonal blocks of 32 to 32 columns of one (folded: below each other), times `scale` (a columns vector given as a buffer `Cxf32`) by columns if there is one.
     matrix: an f32 fragment `64x64` of four warps, entries on and above the diagonal are not read. 16x16 diagonal blocks by f32 forward substitution, one lane a column; blocks below by products in
     f16 (mma.sync), each entry of the inverse being a sum of products with earlier ones: never powers of the matrix. `scratch`: `!tile.shared<64x64xf16>` and `f32` room for the diagonal blocks.
     Narrows: the off-diagonal blocks of matrix and inverse are f16 operands.
