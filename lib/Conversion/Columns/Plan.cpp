@@ -551,7 +551,9 @@ LogicalResult Planner::chooseShape() {
     return fail(body.getLoc(), "the values of one token do not fit into shared memory");
   for (Sweep &sweep : plan.sweeps) {
     sweep.unroll = plan.tokens;
-    while (sweep.unroll > 1 && sweep.unroll * (sweep.operations + 8) > kUnrolled)
+    // The sweeps share the cache.
+    int64_t most = kUnrolled / static_cast<int64_t>(plan.sweeps.size());
+    while (sweep.unroll > 1 && sweep.unroll * (sweep.operations + 8) > most)
       sweep.unroll /= 2;
   }
   return success();
