@@ -258,7 +258,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
       return {};
     right = ownTokens(role, right, /*column=*/0);
     auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
-    return tile::MmaOp::create(at, type, left, right, Value(), UnitAttr());
+    return tile::MmaOp::create(at, type, left, right, lostOf(solve.getRhs(), left, role), UnitAttr());
   }
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op); slice && isHalf(value, role))
     if (std::optional<int64_t> which = matchPairs(slice, role.freeAxis)) {
@@ -404,6 +404,16 @@ Value Scheduler::operand(Value value, Role &role) {
   return result;
 }
 
+/// What a product with the inverse of a unit triangular matrix adds to: its diagonal gives back the rounded right-hand
+/// side, so with what rounding lost of it that part is exact.
+Value Scheduler::lostOf(Value value, Value rounded, Role &role) {
+  if (analysis.isToken(value))
+    return {};
+  ImplicitLocOpBuilder &at = role.b;
+  Value wide = matrix(value, role);
+  return arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+}
+
 Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
   Value value = op.getResult(0);
@@ -465,6 +475,8 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
     accumulator = matrix(before, role);
     if (!accumulator)
       return {};
+  } else if (op->hasAttr("chunk.unit_diagonal")) {
+    accumulator = lostOf(leftValue, left, role);
   }
   ArrayRef<int64_t> rightShape = cast<tile::SharedType>(right.getType()).getShape();
   SmallVector<int64_t> shape = fragmentShape(value, row, role);

@@ -241,6 +241,7 @@ private:
   llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
+  Value lostOf(Value value, Value rounded, Role &role);
   /// A product of a matrix with a vector, in the role of vector states.
   Value makeDot(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.

@@ -134,7 +134,8 @@ static void invert(chunk::SolveOp solve) {
   Location loc = solve.getLoc();
   Value inverse = chunk::InverseOp::create(b, loc, solve.getMatrix().getType(), solve.getMatrix());
   Value rhs = solve.getRhs();
-  if (std::optional<Factor> factor = takeFactor(rhs, b)) {
+  std::optional<Factor> factor = takeFactor(rhs, b);
+  if (factor) {
     inverse = scaleColumns(b, loc, inverse, *factor);
     rhs = factor->rest;
   }
@@ -149,6 +150,9 @@ static void invert(chunk::SolveOp solve) {
                               AffineMap::get(3, 0, {t, n}, b.getContext())};
   auto product = linalg::ContractOp::create(b, loc, TypeRange(type), ValueRange{inverse, rhs}, ValueRange(zeros),
                                             b.getAffineMapArrayAttr(maps));
+  // Its diagonal is not rounded.
+  if (!factor)
+    product->setAttr("chunk.unit_diagonal", b.getUnitAttr());
   solve.replaceAllUsesWith(product.getResult(0));
   solve.erase();
 }
