@@ -180,8 +180,6 @@ std::optional<double> Analysis::getPadding(Value value) {
   if (isToken(value))
     return cast<RankedTensorType>(value.getType()).getRank() == 2 ? std::optional<double>(0.0) : std::nullopt;
   Operation *op = value.getDefiningOp();
-  if (auto slice = dyn_cast_or_null<tensor::ExtractSliceOp>(op); slice && isToken(slice.getSource()))
-    return getPadding(slice.getSource());
   if (!op || !(timedAxes(value) & 1))
     return std::nullopt;
   if (auto generic = dyn_cast<linalg::GenericOp>(op)) {

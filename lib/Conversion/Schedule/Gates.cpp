@@ -162,7 +162,6 @@ Coupled *Scheduler::coupled(chunk::IntervalProductsOp intervals) {
       entry = insert.getSource();
   }
   SmallVector<int64_t> places, terms;
-  FloatAttr number;
   for (auto [place, entry] : llvm::enumerate(entries)) {
     if (!entry)
       return fail(intervals.getLoc(), "transitions that are not made of numbers of the tokens");

@@ -16,7 +16,7 @@ using namespace rondo;
 
 namespace {
 /// Kernels that run one after the other.
-struct Program {
+struct Sequence {
   SmallVector<Operation *> kernels;
   std::string name;
   /// Those of values that depend on no state.
@@ -32,7 +32,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
       return signalPassFailure();
     // One part of a program that does not fit decides for all.
     llvm::SmallPtrSet<Attribute, 4> refused;
-    llvm::MapVector<Attribute, Program> programs;
+    llvm::MapVector<Attribute, Sequence> programs;
     for (func::FuncOp body : llvm::make_early_inc_range(getOperation().getOps<func::FuncOp>())) {
       if (!body->hasAttr("rondo.chunk") || body->hasAttr("rondo.arrays") || body->hasAttr("rondo.backward") ||
           body->hasAttr("rondo.prepare"))
@@ -52,7 +52,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
         number(program);
   }
 
-  bool schedule(func::FuncOp body, const ElementTypes &types, Program &program) {
+  bool schedule(func::FuncOp body, const ElementTypes &types, Sequence &program) {
     Type element = types.byDefault;
     llvm::StringMap<Type> elements = types.byName;
     std::string reason;
@@ -74,6 +74,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
       for (const schedule::Budget &budget : schedule::Scheduler::getBudgets(rest)) {
         int64_t chunk = rest->getAttrOfType<IntegerAttr>("rondo.chunk").getInt();
         bool isHalved = budget.chunk < chunk;
+        // A body in chunks of 32 tokens (`rondo-split-products`) stays in them.
         if (budget.chunk > chunk && chunk == 32)
           continue;
         // What is handed over may count from the beginning of a chunk.
@@ -111,7 +112,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
   }
 
   void add(func::FuncOp body, schedule::Preparation &preparation, tile::KernelOp kernel,
-           ArrayRef<DictionaryAttr> handedOver, Program &program) {
+           ArrayRef<DictionaryAttr> handedOver, Sequence &program) {
     if (program.name.empty())
       program.name =
           body->hasAttr("rondo.kernel") ? kernel.getSymName().rsplit('_').first.str() : kernel.getSymName().str();
@@ -123,7 +124,7 @@ struct ScheduleTiles : rondo::impl::RondoScheduleTilesBase<ScheduleTiles> {
   }
 
   /// Names and arrays of the kernels, with those that were found while scheduling.
-  void number(Program &program) {
+  void number(Sequence &program) {
     Builder b(&getContext());
     llvm::SmallPtrSet<Attribute, 8> added;
     for (Attribute array : program.temporaries)
