@@ -16,7 +16,7 @@ count "clang-format" $?
 
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
-timeout 1800 /usr/lib/llvm-22/bin/lit -sv build/test 2>&1 | tee "$log"
+timeout 4200 /usr/lib/llvm-22/bin/lit -sv build/test 2>&1 | tee "$log"
 # Numbers of the summary, such as `  Passed  : 120 (98.36%)`; anything that is not a pass or unsupported is a failure.
 sum() { awk -F'[:(]' -v names="$1" '$1 ~ "^ *(" names ") *$" { n += $2 } END { print n + 0 }' "$log"; }
 passed=$((passed + $(sum 'Passed|Expectedly Failed')))
