@@ -53,8 +53,9 @@ Role *Scheduler::roleOf(Value value) {
       if (role->kind == RoleKind::Vector)
         return role;
       if (role->kind == RoleKind::State) {
+        // Its free axis survives, or the sum is over nothing else.
         unsigned axis = rowAxis(contract.getInputs()[side], *role);
-        if (llvm::is_contained(maps[2].getResults(), maps[side].getResult(axis)))
+        if (llvm::is_contained(maps[2].getResults(), maps[side].getResult(axis)) || maps[2].getNumResults() == 1)
           return role;
       }
     }
@@ -108,6 +109,9 @@ Value Scheduler::cloneBody(Block &block, Value yielded, ArrayRef<Value> argument
   };
   auto tensor = dyn_cast<RankedTensorType>(result);
   for (Operation &op : block.without_terminator()) {
+    // Of a reduction the terms only.
+    if (&op != yielded.getDefiningOp() && llvm::all_of(op.getUsers(), llvm::IsaPred<linalg::YieldOp>))
+      continue;
     if (auto index = dyn_cast<linalg::IndexOp>(op)) {
       if (!tensor)
         return refuse(op.getLoc(), "an index in a scalar");
@@ -340,6 +344,16 @@ Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
   SmallVector<Value> operands(op.getDpsInputs());
   if (!op.getBody()->getArguments().back().use_empty())
     operands.push_back(op.getDpsInits()[0]);
+  SmallVector<Value> arguments = bodyArguments(cast<linalg::LinalgOp>(op.getOperation()), operands, row, type, role);
+  if (arguments.empty() && !operands.empty())
+    return {};
+  arguments.resize(op.getBody()->getNumArguments());
+  auto yield = cast<linalg::YieldOp>(op.getBody()->getTerminator());
+  return cloneBody(*op.getBody(), yield.getOperand(0), arguments, type, role, row);
+}
+
+SmallVector<Value> Scheduler::bodyArguments(linalg::LinalgOp op, ArrayRef<Value> operands, unsigned row,
+                                            RankedTensorType type, Role &role) {
   SmallVector<Value> arguments;
   for (auto [operand, map] : llvm::zip(operands, op.getIndexingMapsArray())) {
     Value made;
@@ -350,22 +364,21 @@ Value Scheduler::makeGeneric(linalg::GenericOp op, Role &role) {
     } else if (map.getNumResults() == 1 && isa<AffineDimExpr>(map.getResult(0))) {
       bool alongRows = cast<AffineDimExpr>(map.getResult(0)).getPosition() == row;
       bool alongChannels = role.kind == RoleKind::Octets && !alongRows;
-      if (!alongRows && isHalf(value, role) && !analysis.isTotal(operand))
-        return orBlocked(refuse(op.getLoc(), "a vector along half the columns of a state"), operand);
+      if (!alongRows && isHalf(op->getResult(0), role) && !analysis.isTotal(operand)) {
+        orBlocked(refuse(op.getLoc(), "a vector along half the columns of a state"), operand);
+        return {};
+      }
       made = alongChannels ? this->alongChannels(operand) : vector(operand, role, alongRows);
       if (made && !alongChannels)
         made = tile::BroadcastOp::create(role.b, type, made);
     } else {
-      return refuse(op.getLoc(), "a transposed operand");
+      refuse(op.getLoc(), "a transposed operand");
     }
     if (!made)
       return {};
     arguments.push_back(made);
   }
-  if (arguments.size() < op.getBody()->getNumArguments())
-    arguments.push_back(Value());
-  auto yield = cast<linalg::YieldOp>(op.getBody()->getTerminator());
-  return cloneBody(*op.getBody(), yield.getOperand(0), arguments, type, role, row);
+  return arguments;
 }
 
 Value Scheduler::operand(Value value, Role &role) {
@@ -590,6 +603,9 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
     Value buffer = lanesBuffer(value, role);
     return buffer ? load(buffer) : Value();
   }
+  if (role.kind == RoleKind::State && !alongRows)
+    if (auto op = value.getDefiningOp<linalg::LinalgOp>(); op && op.getNumReductionLoops() && roleOf(value) == &role)
+      return makeReduction(op, type, role);
   if (auto generic = value.getDefiningOp<linalg::GenericOp>()) {
     if (generic.getNumParallelLoops() != generic.getNumLoops() || generic.getNumResults() != 1)
       return refuse(generic.getLoc(), "a reduction");
@@ -606,6 +622,10 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
     auto yield = cast<linalg::YieldOp>(generic.getBody()->getTerminator());
     return cloneBody(*generic.getBody(), yield.getOperand(0), arguments, type, role, 0);
   }
+  if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>(); keep && !alongRows && roleOf(value) == &role) {
+    Value kept = vector(keep.getOperand(), role, alongRows);
+    return kept ? keepRows(kept, keep.getFill().convertToDouble(), role, 0) : Value();
+  }
   if (role.kind == RoleKind::Vector && roleOf(value) == &role) {
     if (auto contract = value.getDefiningOp<linalg::ContractOp>())
       return makeDot(contract, role);
@@ -616,6 +636,8 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
     return refuse(value.getLoc(), "an operation on a vector state that has no tile form");
   }
   Value buffer = rowsBuffer(value, role);
+  if (buffer && cast<tile::SharedType>(buffer.getType()).getShape() != type.getShape())
+    return refuse(value.getLoc(), "a vector state along the columns of a matrix state");
   return buffer ? tile::LoadOp::create(at, type, buffer, UnitAttr()).getResult() : Value();
 }
 
@@ -661,10 +683,16 @@ LogicalResult Scheduler::emitOutputProduct(Value value, StringRef name) {
   // A last product stays in flight while the state's are issued; what follows it waits until then.
   if (auto product = value.getDefiningOp<linalg::ContractOp>())
     return success(matrix(value, *role) != Value());
-  for (Value operand : value.getDefiningOp()->getOperands())
-    if (auto product = operand.getDefiningOp<linalg::ContractOp>(); product && roleOf(operand) == role)
-      if (!matrix(operand, *role))
-        return failure();
+  llvm::SetVector<Value> needed(value.getDefiningOp()->operand_begin(), value.getDefiningOp()->operand_end());
+  for (size_t i = 0; i < needed.size(); ++i) {
+    Operation *op = needed[i].getDefiningOp();
+    if (!isa_and_nonnull<linalg::GenericOp, linalg::ContractOp>(op) || roleOf(needed[i]) != role)
+      continue;
+    if (isa<linalg::GenericOp>(op) || shapeOf(needed[i]).size() == 1)
+      needed.insert(op->operand_begin(), op->operand_end());
+    else if (!matrix(needed[i], *role))
+      return failure();
+  }
   return success();
 }
 

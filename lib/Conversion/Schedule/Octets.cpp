@@ -465,7 +465,7 @@ LogicalResult Scheduler::emitOctets() {
     if (!y)
       return failure();
     Value before = loop.getRegionIterArg(grams.size() + number);
-    Value sum = tile::ReduceOp::create(at, before.getType(), arith::MulFOp::create(at, x, y), at.getI64IntegerAttr(1));
+    Value sum = tile::ReduceOp::create(at, before.getType(), arith::MulFOp::create(at, x, y));
     carried.push_back(arith::AddFOp::create(at, before, sum));
   }
   scf::YieldOp::create(at, carried);

@@ -120,6 +120,12 @@ struct Role {
   bool writesBack = false;
   /// Buffers that it has written for itself in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> own;
+  /// Buffers for reductions over the rows of fragments with so many columns; see FreeAxis.cpp.
+  struct Exchange {
+    int64_t uses = 0;
+    mlir::Value ring, others[2];
+  };
+  llvm::DenseMap<int64_t, Exchange> exchanges;
   /// Tiles that it has made and of which all of its warps know.
   llvm::DenseSet<mlir::Value> synced;
   /// Channels that it has waited for.
@@ -261,6 +267,17 @@ private:
   bool isSquare(Value value);
   mlir::LogicalResult emitSquare(Value value, mlir::StringRef name);
   mlir::LogicalResult storeSquare(Value value, Role &role, mlir::function_ref<Value()> open);
+
+  /// What the body of an elementwise operation gets for these operands, as fragments; empty after a refusal.
+  llvm::SmallVector<Value> bodyArguments(mlir::linalg::LinalgOp op, llvm::ArrayRef<Value> operands, unsigned row,
+                                         mlir::RankedTensorType type, Role &role);
+
+  //===--- FreeAxis.cpp: sums over the axis that no product sums over ---------------------------------------------===//
+  /// A sum or the like over the free axis of a state, in the role of that state, along columns.
+  Value makeReduction(mlir::linalg::LinalgOp op, mlir::RankedTensorType type, Role &role);
+  Value exchangeBuffer(int64_t columns, bool isInStep, Role &role);
+  /// A fragment with `other` in the rows beyond the `count` of the free axis.
+  Value keepFree(Value value, int64_t count, double other, Role &role);
 
   //===--- Gates.cpp: numbers of tokens, in lanes ---------------------------------------------------------------===//
   Value lanes(Value value);

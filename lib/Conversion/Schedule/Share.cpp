@@ -70,6 +70,9 @@ Value Scheduler::tile(Value value, Role &consumer) {
       if (value.getDefiningOp<linalg::GenericOp>() && shape[1] % 64 && producer.kind == RoleKind::Products &&
           analysis.getPadding(value) != std::optional<double>(0.0))
         wide = keepColumns(wide, shape[1], producer);
+      // So are those of the free axis, which are rows here.
+      if (value.getDefiningOp<linalg::GenericOp>() && shape[1] % 64 && producer.kind == RoleKind::State)
+        wide = keepFree(wide, shape[1], 0, producer);
       return arith::TruncFOp::create(at, cast<RankedTensorType>(wide.getType()).clone(element), wide);
     };
     Value narrow = byBlocks ? Value() : round(wide);
@@ -309,7 +312,7 @@ Value Scheduler::rowSums(Value value, Value weights, Value rows, Role &consumer)
     ImplicitLocOpBuilder &at = producer.b;
     Value factors = tile::BroadcastOp::create(at, wide.getType(), along);
     auto type = RankedTensorType::get({chunk}, at.getF32Type(), tile::RowsAttr::get(at.getContext(), producer.warps));
-    Value summed = tile::ReduceOp::create(at, type, arith::MulFOp::create(at, wide, factors), at.getI64IntegerAttr(1));
+    Value summed = tile::ReduceOp::create(at, type, arith::MulFOp::create(at, wide, factors));
     Channel &channel = addChannel(producer, 2);
     Shared shared{allocate({chunk}, at.getF32Type(), 2), &channel};
     tile::AcquireOp::create(at, channel.handle, producer.time);

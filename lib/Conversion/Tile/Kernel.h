@@ -154,6 +154,8 @@ mlir::LogicalResult lower(BroadcastOp op, RoleLowering &l);
 mlir::LogicalResult lower(IotaOp op, RoleLowering &l);
 mlir::LogicalResult lower(SplitPairsOp op, RoleLowering &l);
 mlir::LogicalResult lower(JoinPairsOp op, RoleLowering &l);
+
+// LowerReduce.cpp
 mlir::LogicalResult lower(ReduceOp op, RoleLowering &l);
 
 // LowerMma.cpp

@@ -94,8 +94,8 @@ static bool isDeferrable(Operation *op) {
 
 /// Whether reads may move behind `op`: nobody may write what this role reads because of it.
 static bool keepsBuffers(Operation *op) {
-  return isa<MmaOp, DotOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, WindowOp, CopyIndexOp, BlockIndexOp, ChunksOp,
-             CountOp>(op) ||
+  return isa<MmaOp, DotOp, ReduceOp, WaitOp, AcquireOp, CommitOp, SlotOp, BlockOp, WindowOp, CopyIndexOp, BlockIndexOp,
+             ChunksOp, CountOp>(op) ||
          isa_and_nonnull<arith::ArithDialect, math::MathDialect>(op->getDialect());
 }
 
@@ -435,6 +435,8 @@ namespace {
 struct Placement {
   RoleOp role;
   int64_t firstWarp, firstBarrier;
+  /// Whether a barrier of all copies comes after those of each.
+  bool hasCommonBarrier;
   int64_t end() { return firstWarp + role.getWarps() * role.getCopies(); }
   bool isWarpgroups() { return role.getWarps() % 4 == 0; }
 };
@@ -475,9 +477,13 @@ LogicalResult KernelLowering::place() {
   int64_t barriers = 0;
   auto add = [&](RoleOp role) {
     bool needsBarrier = role.getWarps() > 1;
-    placements.push_back({role, warps, needsBarrier ? barriers + 1 : 0});
+    bool meets = role.getCopies() > 1 && role.walk([](ReduceOp op) {
+                                               return op.getScratch() ? WalkResult::interrupt() : WalkResult::advance();
+                                             })
+                                             .wasInterrupted();
+    placements.push_back({role, warps, needsBarrier || meets ? barriers + 1 : 0, meets});
     warps = placements.back().end();
-    barriers += needsBarrier ? role.getCopies() : 0;
+    barriers += (needsBarrier ? role.getCopies() : 0) + (meets ? 1 : 0);
   };
   for (bool warpgroups : {true, false})
     for (auto role : op.getBody().getOps<RoleOp>()) {
@@ -618,7 +624,10 @@ LogicalResult KernelLowering::lowerRole(Placement &placement, Value lane, Value 
     inCopy = l.i32(0);
   else if (placement.role.getCopies() > 1)
     inCopy = isPower ? l.bitAnd(inRole, l.warps - 1) : Value(arith::RemUIOp::create(l.b, inRole, l.i32(l.warps)));
+  l.copies = placement.role.getCopies();
   l.barrier = l.add(l.copy, placement.firstBarrier);
+  if (placement.hasCommonBarrier)
+    l.barrierOfCopies = l.i32(placement.firstBarrier + (l.warps > 1 ? l.copies : 0));
   l.setThread(lane, inCopy);
   planGramStores(placement.role, l);
   // What stands beside the roles (constants) is code of each.

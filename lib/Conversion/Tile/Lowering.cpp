@@ -222,6 +222,12 @@ void Lowering::sync() {
   NVVM::BarrierOp::create(b, Type(), barrier, i32(32 * warps), NVVM::BarrierReductionAttr(), Value());
 }
 
+void Lowering::syncCopies() {
+  if (copies == 1)
+    return sync();
+  NVVM::BarrierOp::create(b, Type(), barrierOfCopies, i32(32 * warps * copies), NVVM::BarrierReductionAttr(), Value());
+}
+
 void Lowering::fenceAsync() {
   NVVM::FenceProxyOp::create(b, NVVM::ProxyKindAttr::get(b.getContext(), NVVM::ProxyKind::async_shared),
                              NVVM::SharedSpaceAttr::get(b.getContext(), NVVM::SharedSpace::shared_cta));

@@ -55,9 +55,10 @@ public:
   /// 4, `inQuad` = lane % 4. Fresh (opaque to LLVM) in each loop, so that addresses made of them are not kept in
   /// registers across the whole loop.
   mlir::Value lane, warp, quad, inQuad, copy;
-  /// Warps of one copy of the role; the number of its hardware barrier.
-  int64_t warps = 0;
-  mlir::Value barrier;
+  /// Warps of one copy of the role, and copies; the numbers of the hardware barriers of this copy and of all (null:
+  /// nobody asks for that).
+  int64_t warps = 0, copies = 1;
+  mlir::Value barrier, barrierOfCopies;
 
   //===--- Small code ---------------------------------------------------------------------------------------------===//
 
@@ -106,8 +107,9 @@ public:
   Scalars inlineAsm(llvm::StringRef text, llvm::StringRef constraints, llvm::ArrayRef<mlir::Value> operands,
                     llvm::ArrayRef<mlir::Type> results, bool sideEffects = true);
   void syncWarp();
-  /// The barrier of this copy of the role.
+  /// The barrier of this copy of the role; of all copies.
   void sync();
+  void syncCopies();
   void fenceAsync();
   /// `if (condition) { body }` as scf.if; values made inside do not leave it.
   void ifThen(mlir::Value condition, llvm::function_ref<void()> body);

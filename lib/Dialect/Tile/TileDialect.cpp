@@ -187,6 +187,45 @@ LogicalResult BroadcastOp::verify() {
   return emitOpError("repeats a columns or rows vector, or a scalar, over a fragment");
 }
 
+LogicalResult ReduceOp::verify() {
+  auto from = cast<RankedTensorType>(getValue().getType()), to = cast<RankedTensorType>(getResult().getType());
+  Attribute layout = from.getEncoding();
+  bool isFragment = isa_and_nonnull<FragmentAttr>(layout), isOctets = isa_and_nonnull<OctetsAttr>(layout);
+  if ((!isFragment && !isOctets) || !from.getElementType().isF32() || !to.getElementType().isF32())
+    return emitOpError("reduces an f32 fragment or octets, not ") << from;
+  if (getDimension() == 1) {
+    if (getScratch() || getKind() != ReduceKind::add)
+      return emitOpError("over dimension 1 is a sum, and needs no buffer");
+    bool isRows =
+        isFragment ? isa_and_nonnull<RowsAttr>(to.getEncoding()) : isa_and_nonnull<OctetRowsAttr>(to.getEncoding());
+    if (!isRows || to.getShape() != from.getShape().drop_back())
+      return emitOpError("sums over dimension 1 to rows (octets to octet rows), not to ") << to;
+    return success();
+  }
+  if (getDimension() != 0 || !isFragment)
+    return emitOpError("reduces a fragment over dimension 0 or 1, octets over 1");
+  if (!isa_and_nonnull<ColumnsAttr>(to.getEncoding()) || to.getShape() != from.getShape().drop_front())
+    return emitOpError("reduces over dimension 0 to columns, not to ") << to;
+  int64_t columns = to.getShape()[0];
+  if (columns % 64 && (columns > 64 || !llvm::isPowerOf2_64(columns) || columns < 8))
+    return emitOpError("takes columns in 64s, or 8, 16 or 32 of them");
+  auto role = (*this)->getParentOfType<RoleOp>();
+  auto scratch = getScratch() ? cast<SharedType>(getScratch().getType()) : SharedType();
+  int64_t rows = role ? int64_t(role.getWarps() * role.getCopies()) : 0;
+  if (!scratch || scratch.getRing() || !scratch.getElementType().isF32() || scratch.getShape().size() != 2 ||
+      scratch.getShape()[1] != columns || (role && scratch.getShape()[0] != rows))
+    return emitOpError("over dimension 0 needs an f32 buffer with a row of ")
+           << columns << " numbers for each of the role's " << rows << " warps";
+  return success();
+}
+
+void ReduceOp::getEffects(SmallVectorImpl<SideEffects::EffectInstance<MemoryEffects::Effect>> &effects) {
+  if (!getScratch())
+    return;
+  effects.emplace_back(MemoryEffects::Read::get(), SideEffects::DefaultResource::get());
+  effects.emplace_back(MemoryEffects::Write::get(), SideEffects::DefaultResource::get());
+}
+
 LogicalResult MmaOp::verify() {
   auto result = cast<RankedTensorType>(getResult().getType());
   auto fragment = dyn_cast_or_null<FragmentAttr>(result.getEncoding());

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs linear-attention.mlir or operations.mlir on the PTX emulator and compares with the definition in float64.
+"""Runs linear-attention.mlir, operations.mlir or reduce.mlir on the PTX emulator and compares with the definition in float64.
 
-  states.py linear-attention|operations MODULE BINARY      MODULE: what rondo-lower-tiles gives; BINARY: PTX in a gpu.binary
+  states.py linear-attention|operations|reduce MODULE BINARY      MODULE: what rondo-lower-tiles gives; BINARY: PTX in a gpu.binary
 """
 import os
 import re
@@ -99,5 +99,22 @@ def operations():
         report(f"T = {T}: n", a["n.final"], n, 1e-6)
 
 
-{"linear-attention": linear_attention, "operations": operations}[sys.argv[1]]()
+def reduce():
+    for seed in range(4):
+        B, T, H = 1, 200, 2
+        a = {}
+        for state, shape in (("S", (128, 128)), ("L", (32, 128)), ("M", (8, 64))):
+            a[state + ".initial"] = rng.normal(size=(B, H, *shape)).astype(np.float32)
+            a[state + ".final"] = nothing(B, H, *shape)
+        run_kernel(ptx, name, launch, signature, a, B, T, H, seed=seed)
+        S, L, M = (a[state + ".initial"].astype(float) for state in "SLM")
+        for _ in range(0, T, 64):
+            S = S + S.mean(-1, keepdims=True)
+            L = L + L.max(-1, keepdims=True)
+        report(f"seed {seed}: S", a["S.final"], S, 1e-6)
+        report(f"seed {seed}: L", a["L.final"], L, 1e-6)
+        report(f"seed {seed}: M", a["M.final"], np.broadcast_to(M.min(-1, keepdims=True), M.shape), 1e-7)
+
+
+{"linear-attention": linear_attention, "operations": operations, "reduce": reduce}[sys.argv[1]]()
 sys.exit(failed)

@@ -422,12 +422,32 @@ def Tile_IotaOp : Tile_Op<"iota", [Pure]> {
   let assemblyFormat = "$dimension attr-dict `:` type($result)";
 }
 
-def Tile_ReduceOp : Tile_Op<"reduce", [Pure]> {
-  let summary = "sum of a fragment over its columns, in rows layout, or of octets, in octet rows (each lane the whole sum)";
-  let description = [{ `dimension` is 1. }];
-  let arguments = (ins AnyStaticShapeTensor:$value, I64Attr:$dimension);
+def Tile_ReduceKind : I32EnumAttr<"ReduceKind", "how a reduction combines", [
+  I32EnumAttrCase<"add", 0>, I32EnumAttrCase<"maximum", 1>, I32EnumAttrCase<"minimum", 2>]> {
+  let cppNamespace = "::rondo::tile";
+  let genSpecializedAttr = 0;
+}
+def Tile_ReduceKindAttr : EnumAttr<Tile_Dialect, Tile_ReduceKind, "reduce_kind">;
+
+def Tile_ReduceOp : Tile_Op<"reduce", [DeclareOpInterfaceMethods<MemoryEffectsOpInterface>]> {
+  let summary = "sum of a fragment over its columns or, through shared memory, sum or maximum over its rows";
+  let description = [{
+    Over dimension 1 the sum, in rows layout; of octets in octet rows (each lane the whole sum). Inside a warp.
+
+    Over dimension 0 the sum, maximum or minimum over the rows of all warps of all copies of the role, in columns layout: in all of them the same to the last bit. The rows of a warp
+    are combined in registers; `scratch` (`RxNxf32`, R the warps of all copies) takes a row of each, and after a barrier of all copies each warp combines these in order. One
+    barrier: the next reduction must not write the same buffer, or a warp that still reads it would see that one's. Products in flight stay so. NaN where there is one.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$value, I64Attr:$dimension,
+                       DefaultValuedAttr<Tile_ReduceKindAttr, "::rondo::tile::ReduceKind::add">:$kind, Optional<Tile_SharedType>:$scratch);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "$value `over` $dimension attr-dict `:` type($value) `->` type($result)";
+  let assemblyFormat = [{
+    $value `over` $dimension (`by` $kind^)? (`through` $scratch^)? attr-dict `:` type($value) (`,` type($scratch)^)? `->` type($result)
+  }];
+  let builders = [OpBuilder<(ins "::mlir::Type":$result, "::mlir::Value":$value), [{
+    build($_builder, $_state, result, value, $_builder.getI64IntegerAttr(1), ReduceKindAttr::get($_builder.getContext(), ReduceKind::add), ::mlir::Value());
+  }]>];
+  let hasVerifier = 1;
 }
 
 //===----------------------------------------------------------------------===//
