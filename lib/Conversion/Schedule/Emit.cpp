@@ -65,8 +65,10 @@ Role *Scheduler::roleOf(Value value) {
   for (Value operand : op->getOperands()) {
     if (!isa<RankedTensorType>(operand.getType()))
       continue;
+    // A matrix state's role can have vectors of others, not the other way round.
     Role *role = roleOf(operand);
-    if (role && (!best || (shapeOf(operand).size() == 2 && best->kind != RoleKind::State)))
+    if (role &&
+        (!best || (best->kind != RoleKind::State && (shapeOf(operand).size() == 2 || role->kind == RoleKind::State))))
       best = role;
   }
   return best;
@@ -671,17 +673,21 @@ LogicalResult Scheduler::emitOutputProduct(Value value, StringRef name) {
     return success();
   if (shapeOf(value).size() > 2)
     return refuse(value.getLoc(), "output '" + name + "' is a matrix"), failure();
-  if (shapeOf(value).size() == 1)
-    return analysis.dependsOnArrays(value)
-               ? (refuse(value.getLoc(), "output '" + name + "' is a scalar read of a state"), failure())
-               : success(lanes(value) != Value());
-  if (elementOf(name) != element)
+  bool isNumber = shapeOf(value).size() == 1;
+  if (isNumber && !analysis.dependsOnArrays(value))
+    return success(lanes(value) != Value());
+  if (elementOf(name) != element && !isNumber)
     return refuse(value.getLoc(), "output '" + name + "' has another element type than the inputs"), failure();
   Role *role = roleOf(value);
-  if (!role || role->kind != RoleKind::State)
+  bool isVector = role && role->kind == RoleKind::Vector && isNumber;
+  if (!role || (role->kind != RoleKind::State && !isVector))
     return refuse(value.getLoc(), "output '" + name + "' does not come from a matrix state"), failure();
+  if (isVector)
+    return success();
+  if (isNumber && steps > 1)
+    return refuse(value.getLoc(), "a number of each token in a step of an iteration"), failure();
   // A last product stays in flight while the state's are issued; what follows it waits until then.
-  if (auto product = value.getDefiningOp<linalg::ContractOp>())
+  if (!isNumber && value.getDefiningOp<linalg::ContractOp>())
     return success(matrix(value, *role) != Value());
   llvm::SetVector<Value> needed(value.getDefiningOp()->operand_begin(), value.getDefiningOp()->operand_end());
   for (size_t i = 0; i < needed.size(); ++i) {
@@ -770,12 +776,19 @@ LogicalResult Scheduler::storeSquare(Value value, Role &role, function_ref<Value
 LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
   if (isSquare(value))
     return emitSquare(value, name);
-  if (shapeOf(value).size() == 1) {
+  bool isNumber = shapeOf(value).size() == 1;
+  if (isNumber && !analysis.dependsOnArrays(value)) {
     tile::StoreTokensOp::create(gates->b, lanes(value), gates->b.getStringAttr(name), gates->time);
     return success();
   }
   Role &role = *roleOf(value);
   ImplicitLocOpBuilder &at = role.b;
+  if (isNumber) {
+    Value made = vector(value, role, /*alongRows=*/role.kind == RoleKind::Vector);
+    if (made)
+      tile::StoreTokensOp::create(at, made, at.getStringAttr(name), role.time);
+    return success(bool(made));
+  }
   Value wide = matrix(value, role);
   if (!wide)
     return failure();

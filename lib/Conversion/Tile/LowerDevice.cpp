@@ -53,8 +53,10 @@ static Value inside(RoleLowering &l, Value index, int64_t size, int64_t end, boo
 static Value isOwner(RoleLowering &l, Attribute layout) {
   if (isa<RowsAttr>(layout))
     return l.compare(CmpIPredicate::eq, l.inQuad, l.i32(0));
-  if (isa<ColumnsAttr>(layout))
-    return both(l, l.isFirstWarp(), l.compare(CmpIPredicate::eq, l.quad, l.i32(0)));
+  if (isa<ColumnsAttr>(layout)) {
+    Value isFirstCopy = l.copies > 1 ? l.compare(CmpIPredicate::eq, l.copy, l.i32(0)) : Value();
+    return both(l, isFirstCopy, both(l, l.isFirstWarp(), l.compare(CmpIPredicate::eq, l.quad, l.i32(0))));
+  }
   return l.isFirstWarp();
 }
 
