@@ -264,7 +264,8 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
       return {};
     right = ownTokens(role, right, /*column=*/0);
     auto type = fragmentType(fragmentShape(value, rowAxis(value, role), role), at.getF32Type(), role);
-    return tile::MmaOp::create(at, type, left, right, lostOf(solve.getRhs(), left, role), UnitAttr());
+    return makeProduct({solve.getRhs(), left}, right, /*accumulator=*/{}, UnitAttr(), type, /*isSolution=*/true,
+                       /*isUpdate=*/false, role);
   }
   if (auto slice = dyn_cast<tensor::ExtractSliceOp>(op); slice && isHalf(value, role))
     if (std::optional<int64_t> which = matchPairs(slice, role.freeAxis)) {
@@ -419,14 +420,38 @@ Value Scheduler::operand(Value value, Role &role) {
   return result;
 }
 
-/// What a product with the inverse of a unit triangular matrix adds to: its diagonal gives back the rounded right-hand
-/// side, so with what rounding lost of it that part is exact.
-Value Scheduler::lostOf(Value value, Value rounded, Role &role) {
-  if (analysis.isToken(value))
-    return {};
+/// Rounding is too much for what a state is made of by way of itself: it is read, the read goes through a triangular
+/// system and is written. Later chunks take such errors out of the state as they take out what it held. In a chunk
+/// nothing does: each row's rounding counts in full, also where the next rows overwrite what it wrote. So errors grow
+/// with the share of the state that a chunk overwrites, rows by channels; with no more channels than rows, that is most
+/// of it. Several states in one role have no registers for the second part.
+bool Scheduler::needsParts(Value left, Role &role) {
+  if (role.kind != RoleKind::State || role.states.size() != 1 || !(analysis.timedAxes(left) & 1))
+    return false;
+  int64_t state = role.states.front(), channels = shapeOf(states[state])[1 - role.freeAxis];
+  return channels <= chunk && (analysis.dependsOn(left) >> state & 1);
+}
+
+/// A product in a role that has the left operand in registers. What rounding loses of that is a second operand where it
+/// is needed, for all of a solution of a triangular system and for the sum over tokens that a state takes in. Of other
+/// solutions it is what the product adds to: the inverse's unit diagonal gives back the rounded right-hand side, so
+/// that with what rounding lost that part is exact.
+Value Scheduler::makeProduct(Factor left, Value right, Value accumulator, UnitAttr transposed, RankedTensorType type,
+                             bool isSolution, bool isUpdate, Role &role) {
   ImplicitLocOpBuilder &at = role.b;
-  Value wide = matrix(value, role);
-  return arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+  bool inParts = (isSolution || isUpdate) && needsParts(left.value, role);
+  Value lost;
+  if ((isSolution || inParts) && !analysis.isToken(left.value)) {
+    Value wide = matrix(left.value, role);
+    lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), left.tile));
+  }
+  if (isSolution && !inParts)
+    accumulator = lost;
+  // Before the first product: one of the operands in registers that it then holds, not what both are made of.
+  if (inParts && lost)
+    lost = arith::TruncFOp::create(at, cast<RankedTensorType>(lost.getType()).clone(element), lost);
+  Value product = tile::MmaOp::create(at, type, left.tile, right, accumulator, transposed);
+  return inParts && lost ? tile::MmaOp::create(at, type, lost, right, product, transposed).getResult() : product;
 }
 
 Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
@@ -490,8 +515,6 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
     accumulator = matrix(before, role);
     if (!accumulator)
       return {};
-  } else if (op->hasAttr("chunk.unit_diagonal")) {
-    accumulator = lostOf(leftValue, left, role);
   }
   ArrayRef<int64_t> rightShape = cast<tile::SharedType>(right.getType()).getShape();
   SmallVector<int64_t> shape = fragmentShape(value, row, role);
@@ -499,7 +522,8 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
     return refuse(op.getLoc(), "operands of different sizes");
   auto type = fragmentType(shape, at.getF32Type(), role);
   UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
-  return tile::MmaOp::create(at, type, left, right, accumulator, flip);
+  bool isSolution = !before && op->hasAttr("chunk.unit_diagonal"), isUpdate = !analysis.timedAxes(value);
+  return makeProduct(factors[0], right, accumulator, flip, type, isSolution, isUpdate, role);
 }
 
 Value Scheduler::makeDot(linalg::ContractOp op, Role &role) {

@@ -238,6 +238,11 @@ private:
   Role &productsRole(uint64_t dependence);
   mlir::ArrayAttr describeArrays();
 
+  /// An operand of a product, and its tile or fragment.
+  struct Factor {
+    Value value, tile;
+  };
+
   //===--- Emit.cpp: values in registers ------------------------------------------------------------------------===//
   /// The role in which a value lives that depends on states.
   Role *roleOf(Value value);
@@ -247,7 +252,10 @@ private:
   llvm::SmallVector<int64_t> fragmentShape(Value value, unsigned rowAxis, Role &role);
   Value makeGeneric(mlir::linalg::GenericOp op, Role &role);
   Value makeContract(mlir::linalg::ContractOp op, Role &role);
-  Value lostOf(Value value, Value rounded, Role &role);
+  /// Whether a left operand has twice the bits, as a sum of two.
+  bool needsParts(Value left, Role &role);
+  Value makeProduct(Factor left, Value right, Value accumulator, mlir::UnitAttr transposed, mlir::RankedTensorType type,
+                    bool isSolution, bool isUpdate, Role &role);
   /// A product of a matrix with a vector, in the role of vector states.
   Value makeDot(mlir::linalg::ContractOp op, Role &role);
   /// A 16-bit fragment, for the left operand of a product.
@@ -322,10 +330,6 @@ private:
 
   //===--- Lost.cpp: what rounding has lost, in the first chunk
   //-----------------------------------------------------===//
-  /// An operand of a product, and its tile.
-  struct Factor {
-    Value value, tile;
-  };
   /// Whether `value` is a sum of products with what another kernel has lost.
   bool isLost(Value value);
   /// Whether an operand of a product of tokens is rounded by the role itself.
