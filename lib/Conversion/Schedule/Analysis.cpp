@@ -222,6 +222,22 @@ std::optional<double> Analysis::getPadding(Value value) {
   return std::nullopt;
 }
 
+/// The same of a value of a body, when it is known of the arguments: a sum is only where all that it adds is, since
+/// with anything else it is anything. Constants are left out: null.
+static std::optional<bool> isKeptInBody(Value value, ArrayRef<bool> arguments) {
+  if (auto argument = dyn_cast<BlockArgument>(value))
+    return argument.getArgNumber() < arguments.size() && arguments[argument.getArgNumber()];
+  Operation *op = value.getDefiningOp();
+  bool isSum = isa<arith::AddFOp, arith::SubFOp>(op), any = false, all = true, isConstant = true;
+  for (Value operand : op->getOperands())
+    if (std::optional<bool> kept = isKeptInBody(operand, arguments)) {
+      any |= *kept;
+      all &= *kept;
+      isConstant = false;
+    }
+  return isConstant ? std::nullopt : std::optional<bool>(isSum ? all : any);
+}
+
 /// Whether rows after the last token may be what `chunk.keep_rows` put there. Running products and sums over earlier
 /// tokens pass the rows on to later ones only.
 bool Analysis::isKept(Value value) {
@@ -243,12 +259,14 @@ bool Analysis::isKept(Value value) {
   if (!structured)
     return true;
   SmallVector<AffineMap> maps = structured.getIndexingMapsArray();
+  SmallVector<bool> kept;
   for (OpOperand &operand : op->getOpOperands()) {
     AffineMap map = maps[operand.getOperandNumber()];
-    if (map.getNumResults() > 0 && map.getResult(0) == maps.back().getResult(0) && isKept(operand.get()))
-      return true;
+    kept.push_back(map.getNumResults() > 0 && map.getResult(0) == maps.back().getResult(0) && isKept(operand.get()));
   }
-  return false;
+  if (auto generic = dyn_cast<linalg::GenericOp>(op); generic && generic.getNumParallelLoops() == generic.getNumLoops())
+    return isKeptInBody(cast<linalg::YieldOp>(generic.getBody()->getTerminator()).getOperand(0), kept).value_or(false);
+  return llvm::is_contained(kept, true);
 }
 
 /// What rows after the last token hold, when it is known.

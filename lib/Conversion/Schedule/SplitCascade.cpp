@@ -38,6 +38,7 @@ private:
   bool canCompute(Operation *op, int64_t part);
   bool isHandedOver(Value value, int64_t part);
   void need(Value value, int64_t part);
+  void takeSums(int64_t part);
   bool needResult(Value value, int64_t part, const Twine &what);
   StringRef nameOf(int64_t state) { return analysis.getName(states[state]); }
 
@@ -191,6 +192,24 @@ void Cascade::need(Value value, int64_t part) {
     need(operand, part);
 }
 
+/// A number that is the product of a vector that is handed over anyway and one of tokens is made again: the part has a
+/// better place for it than memory, the diagonal of a Gram matrix for example.
+void Cascade::takeSums(int64_t part) {
+  Part &own = parts[part];
+  for (Value value : llvm::to_vector(own.read)) {
+    auto product = value.getDefiningOp<linalg::ContractOp>();
+    if (!product || shapeOf(value).size() != 1 || !canCompute(product, part) ||
+        !llvm::all_of(operandsOf(product), [&](Value x) { return stageOf(x) < 0 || own.read.contains(x); }))
+      continue;
+    own.read.remove(value);
+    if (llvm::none_of(parts, [&](Part &other) { return other.read.contains(value); }))
+      parts[stageOf(value)].written.remove(value);
+    own.ops.insert(product);
+    for (Value operand : operandsOf(product))
+      need(operand, part);
+  }
+}
+
 bool Cascade::needResult(Value value, int64_t part, const Twine &what) {
   blocking = {};
   makeable.clear();
@@ -225,6 +244,7 @@ LogicalResult Cascade::plan() {
     for (Value value : llvm::to_vector(parts[part].written))
       if (!needResult(value, part, "a value that state '" + nameOf(parts[part].states.front()) + "' hands over"))
         return failure();
+    takeSums(part);
   }
   return success();
 }
