@@ -33,6 +33,7 @@ private:
   bool orderStates();
   int64_t stageOf(Value value);
   bool isCut(Value value);
+  bool hasOwnDecays(Value value, int64_t stage);
   bool isCheap(Value value);
   bool canMake(Value value, int64_t part);
   bool canCompute(Operation *op, int64_t part);
@@ -43,7 +44,7 @@ private:
   StringRef nameOf(int64_t state) { return analysis.getName(states[state]); }
 
   SmallVector<int64_t> partOf; ///< of each state
-  llvm::DenseMap<std::pair<Value, int64_t>, bool> makeable;
+  llvm::DenseMap<std::pair<Value, int64_t>, bool> makeable, decayed;
   Value blocking; ///< the state that a part would need of another one
 };
 } // namespace
@@ -127,11 +128,29 @@ int64_t Cascade::stageOf(Value value) {
 // Cuts
 //===----------------------------------------------------------------------------------------------------------------===//
 
+/// Whether products of decays that need a state of that stage go into a value: the role of that state cannot make them,
+/// but the next part can of the decays themselves.
+bool Cascade::hasOwnDecays(Value value, int64_t stage) {
+  Operation *op = value.getDefiningOp();
+  if (!op || stageOf(value) < stage)
+    return false;
+  auto [it, isNew] = decayed.insert({{value, stage}, false});
+  if (!isNew)
+    return it->second;
+  Value decays = schedule::Analysis::getChannelDecays(op);
+  if (auto products = dyn_cast<chunk::IntervalProductsOp>(op))
+    decays = products.getOperand();
+  bool result = decays && stageOf(decays) >= stage;
+  for (Value operand : operandsOf(op))
+    result = result || hasOwnDecays(operand, stage);
+  return decayed[{value, stage}] = result;
+}
+
 /// Whether a value can go from one kernel to the next: something for each token, [C, N] or [C].
 bool Cascade::isCut(Value value) {
   auto type = dyn_cast<RankedTensorType>(value.getType());
   if (!type || type.getRank() < 1 || type.getRank() > 2 || type.getDimSize(0) != chunk ||
-      analysis.timedAxes(value) != 1)
+      analysis.timedAxes(value) != 1 || hasOwnDecays(value, std::max<int64_t>(0, stageOf(value))))
     return false;
   return !analysis.isKept(value) || analysis.getKept(value).has_value();
 }
