@@ -668,7 +668,8 @@ def RondoSplitCascade : Pass<"rondo-split-cascade", "::mlir::ModuleOp"> {
 
     States are taken in the order of their dependence; a vector or scalar state goes with the last matrix state that it needs, else with the
     first that needs it. What a part needs of earlier ones is handed over as late as it is a value for each token, [C, N] or [C]: so a difference
-    is taken before it is rounded. Matrices [C, C], scales and `chunk.keep_rows` are computed again from what is handed over, and what
+    is taken before it is rounded, and a softmax made where its read is. Matrices [C, C], scales, `chunk.keep_rows`, products of decays that are read of a
+    state, and dot products with a vector that is handed over anyway are computed again from what is handed over, and what
     depends on no state is computed in each part. Rows after the last token are not in memory; where `chunk.keep_rows` gave them a value, they are
     given it again. `rondo.kernel` is the name of the kernel that a part becomes, `rondo.program` lists the arrays of all: those that
     are handed over have the role `temporary`.
