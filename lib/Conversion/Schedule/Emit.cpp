@@ -523,7 +523,10 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   auto type = fragmentType(shape, at.getF32Type(), role);
   UnitAttr flip = transposed ? at.getUnitAttr() : UnitAttr();
   bool isSolution = !before && op->hasAttr("chunk.unit_diagonal"), isUpdate = !analysis.timedAxes(value);
-  return makeProduct(factors[0], right, accumulator, flip, type, isSolution, isUpdate, role);
+  // With few tokens an entry's rounding is that of a whole output.
+  Value rest = analysis.timedAxes(value) && needsParts(leftValue, role) ? restTile(rightValue, role) : Value();
+  Value product = makeProduct(factors[0], right, accumulator, flip, type, isSolution, isUpdate, role);
+  return rest ? tile::MmaOp::create(at, type, left, rest, product, flip).getResult() : product;
 }
 
 Value Scheduler::makeDot(linalg::ContractOp op, Role &role) {

@@ -302,6 +302,9 @@ private:
   //===--- Share.cpp: values in shared memory ---------------------------------------------------------------------===//
   /// A 16-bit tile for `consumer`.
   Value tile(Value value, Role &consumer);
+  /// What rounding has lost of the tile of a matrix [C, C] that the products role makes, as another tile; null where
+  /// there is no such matrix.
+  Value restTile(Value value, Role &consumer);
   /// A fragment with 0 from column `count` on.
   Value keepColumns(Value value, int64_t count, Role &role);
   /// Whether a matrix is made element by element of token arrays, so that its columns can be made in blocks of 64: half
@@ -400,7 +403,7 @@ private:
   std::vector<std::unique_ptr<Channel>> channels;
   Role *load = nullptr, *gates = nullptr, *octets = nullptr;
   Channel *inputChannel = nullptr, *gatesChannel = nullptr, *lostChannel = nullptr;
-  llvm::MapVector<Value, Shared> tokenTiles, tiles, vectors, totals, sums, inverses, tableBuffers;
+  llvm::MapVector<Value, Shared> tokenTiles, tiles, rests, vectors, totals, sums, inverses, tableBuffers;
   llvm::DenseMap<Value, Value> laneValues;
   llvm::MapVector<Value, std::unique_ptr<Coupled>> coupledProducts;
   /// Constants that stand for entries of these that are 0 whatever the data: products and sums do without them.

@@ -97,6 +97,31 @@ Value Scheduler::tile(Value value, Role &consumer) {
   return openSlot(consumer, shared);
 }
 
+Value Scheduler::restTile(Value value, Role &consumer) {
+  if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>(); keep && !tiles.contains(value))
+    return restTile(keep.getOperand(), consumer);
+  auto made = tiles.find(value);
+  if (made == tiles.end() || analysis.timedAxes(value) != 3 ||
+      made->second.channel->producer->kind != RoleKind::Products)
+    return {};
+  auto it = rests.find(value);
+  if (it == rests.end()) {
+    Role &producer = *made->second.channel->producer;
+    ImplicitLocOpBuilder &at = producer.b;
+    Value wide = matrix(value, producer);
+    auto narrow = cast<RankedTensorType>(wide.getType()).clone(element);
+    Value rounded = arith::TruncFOp::create(at, narrow, wide);
+    Value lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+    Channel &channel = addChannel(producer, 2);
+    Shared shared{allocate({tokens, tokens}, element, 2), &channel};
+    tile::AcquireOp::create(at, channel.handle, producer.time);
+    tile::StoreOp::create(at, arith::TruncFOp::create(at, narrow, lost), openSlot(producer, shared), UnitAttr());
+    tile::CommitOp::create(at, channel.handle, producer.time);
+    it = rests.insert({value, shared}).first;
+  }
+  return openSlot(consumer, it->second);
+}
+
 Value Scheduler::keepColumns(Value value, int64_t count, Role &role) {
   ImplicitLocOpBuilder &at = role.b;
   auto type = cast<RankedTensorType>(value.getType()), index = cast<RankedTensorType>(type.clone(at.getI32Type()));
