@@ -397,6 +397,13 @@ struct RondoLowerDecayPass : rondo::impl::RondoLowerDecayBase<RondoLowerDecayPas
   using RondoLowerDecayBase::RondoLowerDecayBase;
 
   void runOnOperation() override {
+    // What is made for the tile scheduler alone.
+    WalkResult inclusive = getOperation().walk([&](Operation *op) {
+      return op->hasAttr("inclusive") ? WalkResult(op->emitOpError("has no lowering that includes a token's own decay"))
+                                      : WalkResult::advance();
+    });
+    if (inclusive.wasInterrupted())
+      return signalPassFailure();
     // Totals first: they look for running products.
     getOperation().walk([&](chunk::TotalOp op) { replace(op, lowerTotal); });
     SmallVector<chunk::DecayedGramOp> grams;

@@ -74,9 +74,11 @@ void rondo::buildToTilePipeline(OpPassManager &pm, const CudaPipelineOptions &op
   specialize.sizes.assign(chunk.sizes.begin(), chunk.sizes.end());
   pm.addPass(createRondoSpecialize(specialize));
   pm.addPass(createRondoInterleaveWrites());
+  pm.addNestedPass<MixerOp>(createRondoCopyStates());
   chunk.sizes.clear();
   buildToChunkPipeline(pm, chunk);
   pm.addPass(createCSEPass());
+  pm.addNestedPass<func::FuncOp>(createRondoIncludeOwnToken());
   pm.addPass(createRondoSplitCascade());
   pm.addNestedPass<func::FuncOp>(createRondoPullConstants());
   pm.addPass(createRondoSplitProducts());

@@ -90,6 +90,8 @@ double Constants::find(Operation *op) {
       return 1;
   } else if (auto gram = dyn_cast<chunk::DecayedGramOp>(op)) {
     factor = factorOf(gram.getQuery()) * factorOf(gram.getKey());
+  } else if (auto apply = dyn_cast<chunk::DecayedApplyOp>(op)) {
+    factor = factorOf(apply.getWeight()) * factorOf(apply.getValue());
   } else if (auto keep = dyn_cast<chunk::KeepRowsOp>(op); keep && keep.getFill().isZero()) {
     factor = factorOf(keep.getOperand());
   }

@@ -124,6 +124,35 @@ def RondoPullConstants : Pass<"rondo-pull-constants", "::mlir::func::FuncOp"> {
   let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
 }
 
+def RondoIncludeOwnToken : Pass<"rondo-include-own-token", "::mlir::func::FuncOp"> {
+  let summary = "Sums over earlier tokens, decayed by column, and the token's own term as one sum";
+  let description = [{
+    What is read of a state with decays d along its free axis after a token was written comes in three terms: of the state before the chunk,
+    of earlier tokens, of the token itself,
+
+        o[t] = (q[t] S) prefix[t] d[t] + d[t] sum_(s < t) w[t, s] (product of d over s < u < t) x[s] + c[t] x[t]
+
+    All three need d or x once more. With prefixes and sums that include the token's own decay, and c as the diagonal of w, neither is needed:
+
+        o[t] = (q[t] S) prefix'[t] + sum_(s <= t) w'[t, s] (product of d over s < u <= t) x[s]
+
+    ```mlir
+    %1 = chunk.decayed_apply %w, %x, %d          %2 = linalg.generic ins(%1, %d) { mulf }
+    %3 = linalg.generic ins(%x, %c) { mulf }     %4 = linalg.generic ins(%2, %3) { addf }
+    ```
+    ==>
+    ```mlir
+    %w1 = linalg.generic ins(%w, %c) { column == row ? %c : %w }
+    %4 = chunk.decayed_apply inclusive %w1, %x, %d
+    ```
+    and `(r * prefix) * d` ==> `r * (chunk.cumprod prefix inclusive)`. Where c is the diagonal of the product of which w is the part below it, w' is that
+    product's lower triangle. Sums of another form stay as they are.
+
+    Numerics: exact but for the order of products (reassociates); c is rounded with the other weights where these are.
+  }];
+  let dependentDialects = ["::mlir::arith::ArithDialect", "::mlir::linalg::LinalgDialect", "::mlir::tensor::TensorDialect"];
+}
+
 def RondoMoveScales : Pass<"rondo-move-scales", "::mlir::func::FuncOp"> {
   let summary = "Take scales out of the operands of matrix products";
   let description = [{

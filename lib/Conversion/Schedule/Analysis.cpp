@@ -35,6 +35,11 @@ StringRef Analysis::getName(Value argument) const {
   return body.getArgAttrOfType<StringAttr>(number, "rondo.name").getValue();
 }
 
+StringRef Analysis::getOriginal(Value state) const {
+  auto name = body.getArgAttrOfType<StringAttr>(cast<BlockArgument>(state).getArgNumber(), "rondo.copy_of");
+  return name ? name.getValue() : StringRef();
+}
+
 StringRef Analysis::getRounded(Value value) const {
   if (!isToken(value))
     return {};
@@ -82,6 +87,18 @@ bool Analysis::dependsOnChannels(Value value) {
     return it->second;
   bool result = getChannelDecays(op) || llvm::any_of(op->getOperands(), [&](Value x) { return dependsOnChannels(x); });
   return channels[value] = result;
+}
+
+bool Analysis::isAlongFreeAxis(Value decays) {
+  return llvm::any_of(decays.getUsers(), [&](Operation *user) {
+    auto apply = dyn_cast<chunk::DecayedApplyOp>(user);
+    return apply && apply.getDecay() == decays;
+  });
+}
+
+Value Analysis::getSummedDecays(Operation *op) {
+  Value decays = getChannelDecays(op);
+  return decays && (isa<chunk::DecayedGramOp>(op) || !isAlongFreeAxis(decays)) ? decays : Value();
 }
 
 /// A slice that takes all tokens and some of their channels (or, of a value without time, some rows).

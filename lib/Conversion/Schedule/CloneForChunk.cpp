@@ -41,8 +41,8 @@ func::FuncOp schedule::cloneForChunk(func::FuncOp body, int64_t chunk) {
   Block &block = body.getBody().front();
   for (Operation &op : block)
     if (!isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp, linalg::GenericOp, linalg::ContractOp,
-             chunk::KeepRowsOp, chunk::CumprodOp, chunk::TotalOp, chunk::DecayedGramOp, chunk::SolveOp, func::ReturnOp>(
-            op))
+             chunk::KeepRowsOp, chunk::CumprodOp, chunk::TotalOp, chunk::DecayedGramOp, chunk::DecayedApplyOp,
+             chunk::SolveOp, func::ReturnOp>(op))
       return {};
   Analysis analysis(body);
   OpBuilder b(body);

@@ -298,7 +298,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
     return tile::IntervalProductsOp::create(at, fragmentType({chunk, chunk}, at.getF32Type(), role), buffer);
   }
   if (isa<chunk::CumprodOp, chunk::DecayedApplyOp>(op))
-    return refuse(op->getLoc(), "decays by channel along the axis of a state that no product sums over");
+    return makeFreeDecays(value, role);
   return refuse(op->getLoc(), "no tile form of '" + op->getName().getStringRef() + "'");
 }
 
@@ -454,6 +454,23 @@ Value Scheduler::makeProduct(Factor left, Value right, Value accumulator, UnitAt
   return inParts && lost ? tile::MmaOp::create(at, type, lost, right, product, transposed).getResult() : product;
 }
 
+Value Scheduler::ownTile(Value value, Role &role) {
+  // One of several matrices in an array.
+  auto slice = value.getDefiningOp<tensor::ExtractSliceOp>();
+  bool isPart = slice && analysis.isToken(slice.getSource()) && analysis.timedAxes(slice.getSource()) == 3;
+  Value buffer = tile(isPart ? slice.getSource() : value, role);
+  if (!buffer)
+    return {};
+  std::optional<int64_t> columns;
+  if (analysis.timedAxes(value) == 3)
+    columns = isPart ? slice.getStaticOffsets()[1] : 0;
+  if (role.kind == RoleKind::State && (analysis.timedAxes(value) & 1))
+    return ownTokens(role, buffer, columns);
+  if (steps > 1)
+    return refuse(value.getLoc(), "a product that no step of an iteration has for itself");
+  return buffer;
+}
+
 Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
   SmallVector<AffineMap> maps = op.getIndexingMapsArray();
   Value value = op.getResult(0);
@@ -492,19 +509,12 @@ Value Scheduler::makeContract(linalg::ContractOp op, Role &role) {
       return refuse(op.getLoc(), "an operand whose free axis is summed over");
     left = operand(leftValue, role);
   }
-  // One of several matrices in an array.
-  auto slice = rightValue.getDefiningOp<tensor::ExtractSliceOp>();
-  bool isPart = slice && analysis.isToken(slice.getSource()) && analysis.timedAxes(slice.getSource()) == 3;
-  Value right = left ? tile(isPart ? slice.getSource() : rightValue, role) : Value();
+  // Products of tokens of all chunks of an iteration; those of tokens of different chunks are not used.
+  bool isOfAll = role.kind == RoleKind::Products && analysis.timedAxes(value) == 3 &&
+                 analysis.timedAxes(leftValue) == 1 && analysis.timedAxes(rightValue) == 1;
+  Value right = !left ? Value() : isOfAll ? tile(rightValue, role) : ownTile(rightValue, role);
   if (!right)
     return {};
-  std::optional<int64_t> columns;
-  if (analysis.timedAxes(rightValue) == 3)
-    columns = isPart ? slice.getStaticOffsets()[1] : 0;
-  if (role.kind == RoleKind::State && (analysis.timedAxes(rightValue) & 1))
-    right = ownTokens(role, right, columns);
-  else if (steps > 1)
-    return refuse(op.getLoc(), "a product that no step of an iteration has for itself");
   Value accumulator, before = isZero(op.getOutputs()[0]) ? Value() : op.getOutputs()[0];
   Factor factors[2] = {{leftValue, left}, {rightValue, right}};
   if (!isLost(value) && (isLost(before) || (!before && !transposed && losesHere(op, factors, role)))) {
@@ -626,6 +636,9 @@ Value Scheduler::makeVector(Value value, Role &role, bool alongRows) {
   }
   if (auto fill = value.getDefiningOp<linalg::FillOp>(); fill && matchPattern(fill.getInputs()[0], m_Constant(&number)))
     return arith::ConstantOp::create(at, DenseElementsAttr::get(cast<ShapedType>(type), number));
+  if (auto total = value.getDefiningOp<chunk::TotalOp>();
+      total && alongRows && role.kind == RoleKind::State && Analysis::isAlongFreeAxis(total.getOperand()))
+    return makeFreeDecays(value, role);
   if (role.kind != RoleKind::Octets && needsOctets(value) && !value.getDefiningOp<linalg::GenericOp>())
     return load(octetVector(value, role));
   if (!analysis.dependsOnArrays(value) && !needsOctets(value)) {

@@ -46,9 +46,18 @@ SmallVector<Budget> Scheduler::getBudgets(func::FuncOp body) {
     return body.getResultAttrOfType<StringAttr>(i, "rondo.role").getValue() == "state";
   });
   auto found = body.walk(
-      [](Operation *op) { return Analysis::getChannelDecays(op) ? WalkResult::interrupt() : WalkResult::advance(); });
-  if (!found.wasInterrupted())
-    return {{3, 3}, {2, 2}, {1, 1}};
+      [](Operation *op) { return Analysis::getSummedDecays(op) ? WalkResult::interrupt() : WalkResult::advance(); });
+  if (!found.wasInterrupted()) {
+    SmallVector<Budget> budgets{{3, 3}, {2, 2}, {1, 1}};
+    if (body.getBody().getOps<chunk::DecayedApplyOp>().empty())
+      return budgets;
+    // What decays along the free axis has three values of the state's role for each of a chunk's tokens.
+    SmallVector<Budget> halved(budgets);
+    for (Budget &budget : halved)
+      budget.chunk = 32;
+    halved.append(budgets);
+    return halved;
+  }
   // A second chunk of everything first, then a third of the hosts. One warpgroup for the state where the others leave
   // too few registers for two: then twice as many thread blocks, each with all of the octets' work. In two steps an
   // iteration, products of the state are half as wide: fewer registers, and less work between tokens for the octets.
@@ -77,7 +86,7 @@ SmallVector<Budget> Scheduler::getBudgets(func::FuncOp body) {
 
 LogicalResult Scheduler::createOctets() {
   for (Operation &op : body.getBody().front()) {
-    Value decays = Analysis::getChannelDecays(&op);
+    Value decays = Analysis::getSummedDecays(&op);
     if (!decays)
       continue;
     if (channelCount && channelCount != shapeOf(decays)[1])

@@ -69,6 +69,13 @@ ArrayAttr Program::describeProgram() {
     describe(analysis.getName(argument), role, shapeOf(argument).drop_front(role == "token" ? 1 : 0),
              body.getArgAttrOfType<ArrayAttr>(i, "rondo.dims"));
   };
+  // A part that is split again: the arrays of all parts are known.
+  if (auto whole = body->getAttrOfType<ArrayAttr>("rondo.program")) {
+    llvm::append_range(arrays, whole);
+    for (auto &[value, cut] : cuts)
+      describe(cut.name, "temporary", shapeOf(value).drop_front(), dimsOf(value));
+    return b.getArrayAttr(arrays);
+  }
   for (BlockArgument argument : body.getArguments().drop_front())
     if (!analysis.isState(argument))
       describeArgument(argument);
@@ -78,13 +85,14 @@ ArrayAttr Program::describeProgram() {
                cast<RankedTensorType>(body.getResultTypes()[i]).getShape().drop_front(),
                body.getResultAttrOfType<ArrayAttr>(i, "rondo.dims"));
   for (BlockArgument state : states)
-    describeArgument(state);
+    if (analysis.getOriginal(state).empty())
+      describeArgument(state);
   for (auto &[value, cut] : cuts)
     describe(cut.name, "temporary", shapeOf(value).drop_front(), dimsOf(value));
   return b.getArrayAttr(arrays);
 }
 
-void Program::emit(int64_t number) {
+void Program::emit(int64_t number, ArrayAttr arrays) {
   Part &part = parts[number];
   OpBuilder b(body);
   Block &block = body.getBody().front();
@@ -122,8 +130,9 @@ void Program::emit(int64_t number) {
       b.getFunctionType(llvm::map_to_vector(arguments, typeOf), llvm::map_to_vector(results, typeOf)));
   for (NamedAttribute attribute : body->getDiscardableAttrs())
     function->setAttr(attribute.getName(), attribute.getValue());
-  function->setAttr("rondo.kernel", b.getStringAttr(body.getSymName() + "_kernel_" + Twine(number)));
-  function->setAttr("rondo.program", describeProgram());
+  if (!body->hasAttr("rondo.kernel"))
+    function->setAttr("rondo.kernel", b.getStringAttr(body.getSymName() + "_kernel_" + Twine(number)));
+  function->setAttr("rondo.program", arrays);
   Block *entry = function.addEntryBlock();
   b.setInsertionPointToStart(entry);
   IRMapping map;
@@ -154,13 +163,33 @@ void Program::replaceBody() {
     names.insert(analysis.getName(argument));
   for (unsigned i = 0, e = body.getNumResults(); i < e; ++i)
     names.insert(body.getResultAttrOfType<StringAttr>(i, "rondo.name").getValue());
+  if (auto whole = body->getAttrOfType<ArrayAttr>("rondo.program"))
+    for (auto array : whole.getAsRange<DictionaryAttr>())
+      names.insert(array.getAs<StringAttr>("name").getValue());
   int64_t number = 0;
   for (auto &[value, cut] : cuts) {
     do
       cut.name = "temporary_" + std::to_string(number++);
     while (names.contains(cut.name));
   }
+  ArrayAttr arrays = describeProgram();
   for (int64_t i = 0, e = parts.size(); i < e; ++i)
-    emit(i);
+    emit(i, arrays);
+  if (Attribute before = body->getAttr("rondo.program"))
+    renumber(before, arrays);
   body.erase();
+}
+
+/// The kernels of a program of which one part is now several: in their order, with the arrays of all.
+void Program::renumber(Attribute before, ArrayAttr after) {
+  Builder b(body.getContext());
+  int64_t number = 0;
+  for (auto function : body->getParentOfType<ModuleOp>().getOps<func::FuncOp>()) {
+    Attribute program = function->getAttr("rondo.program");
+    if (function == body || (program != before && program != after))
+      continue;
+    StringRef name = function->getAttrOfType<StringAttr>("rondo.kernel").getValue().rsplit('_').first;
+    function->setAttr("rondo.kernel", b.getStringAttr(name + "_" + Twine(number++)));
+    function->setAttr("rondo.program", after);
+  }
 }

@@ -40,7 +40,7 @@ public:
   static bool isCandidate(mlir::func::FuncOp body);
 
 protected:
-  /// Makes a body of each of `parts`, with `cuts` named, and erases the whole.
+  /// Makes a body of each of `parts`, with `cuts` named, and erases the whole. That may be a part of a program itself.
   void replaceBody();
 
   mlir::func::FuncOp body;
@@ -54,7 +54,8 @@ protected:
 private:
   mlir::ArrayAttr describeProgram();
   mlir::DictionaryAttr attributesOf(mlir::Value cut, mlir::StringRef role);
-  void emit(int64_t number);
+  void emit(int64_t number, mlir::ArrayAttr arrays);
+  void renumber(mlir::Attribute before, mlir::ArrayAttr after);
 };
 
 /// What an operation reads, in its regions as well.

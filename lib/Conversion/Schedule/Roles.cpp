@@ -117,7 +117,8 @@ ArrayAttr Scheduler::describeArrays() {
   for (auto [value, name, attrs] : llvm::zip(outputs, outputNames, outputAttrs))
     describe(name, "output", elementOf(name), shapeOf(value).drop_front(), attrs.getAs<ArrayAttr>("rondo.dims"));
   for (BlockArgument state : states)
-    describe(analysis.getName(state), "state", b.getF32Type(), shapeOf(state), dimsOf(state));
+    if (analysis.getOriginal(state).empty())
+      describe(analysis.getName(state), "state", b.getF32Type(), shapeOf(state), dimsOf(state));
   return b.getArrayAttr(result);
 }
 
@@ -156,7 +157,8 @@ Role &Scheduler::addRole(StringRef name, RoleKind kind, int64_t warps, int64_t c
     } else if (shape.size() == 1) {
       type = rowsType(alignUp(shape[0], 64), role);
     }
-    auto load = tile::LoadStateOp::create(at, type, at.getStringAttr(analysis.getName(state)), start, offset,
+    StringRef name = analysis.getOriginal(state).empty() ? analysis.getName(state) : analysis.getOriginal(state);
+    auto load = tile::LoadStateOp::create(at, type, at.getStringAttr(name), start, offset,
                                           shape.size() == 2 && role.freeAxis == 0 ? at.getUnitAttr() : UnitAttr());
     initial.push_back(load);
   }
@@ -559,6 +561,8 @@ LogicalResult Scheduler::finish() {
     ImplicitLocOpBuilder at(body.getLoc(), b.getContext());
     at.setInsertionPointAfter(role->loop);
     for (unsigned i = 0; i < role->states.size(); ++i) {
+      if (!analysis.getOriginal(states[role->states[i]]).empty())
+        continue;
       auto begin = role->loop.getInitArgs()[i].getDefiningOp<tile::LoadStateOp>();
       tile::StoreStateOp::create(at, role->loop.getResult(i), begin.getStateAttr(), begin.getOffset(),
                                  begin.getRowsAttr());
@@ -582,6 +586,13 @@ FailureOr<tile::KernelOp> Scheduler::build() {
   };
   if (failed(collect()) || failed(createRoles()))
     return fail();
+  // Before them what decays along the free axis: it takes many registers, and there is no product in flight.
+  for (Operation &op : body.getBody().front())
+    if (auto apply = dyn_cast<chunk::DecayedApplyOp>(op))
+      for (auto &role : llvm::to_vector(llvm::map_range(roles, [](auto &role) { return role.get(); })))
+        if (role->kind == RoleKind::State && !analysis.dependsOnArrays(apply.getResult()) &&
+            !decayedApply(apply.getDecay(), apply.getValue(), apply.getInclusive(), *role))
+          return fail();
   // Reads of the states first: they need nothing but arguments and are on the longest path. Where their operands are
   // made (rows in order), these come before: nothing may wait between products that share a left operand.
   for (auto &role : llvm::to_vector(llvm::map_range(roles, [](auto &role) { return role.get(); }))) {
@@ -650,13 +661,22 @@ FailureOr<tile::KernelOp> Scheduler::build() {
     }
     return success();
   };
+  auto emitOutputs = [&] {
+    for (auto [position, value] : llvm::enumerate(outputs))
+      if (failed(emitOutput(value, outputNames[position])))
+        return failure();
+    return success();
+  };
+  // What decays along the free axis leaves few registers: they go to the output before the new state is made.
+  bool outputsFirst = llvm::any_of(roles, [](auto &role) { return !role->decayed.empty(); });
+  if (outputsFirst && failed(emitOutputs()))
+    return fail();
   if (failed(emitFinals(/*vectors=*/false)))
     return fail();
   if (statesFirst && failed(emitOutputProducts()))
     return fail();
-  for (auto [position, value] : llvm::enumerate(outputs))
-    if (failed(emitOutput(value, outputNames[position])))
-      return fail();
+  if (!outputsFirst && failed(emitOutputs()))
+    return fail();
   // The state's role waits for what it reads of vector states, not for their updates.
   if (failed(emitFinals(/*vectors=*/true)) || failed(emitOctets()))
     return fail();

@@ -27,6 +27,7 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
+#include <map>
 #include <memory>
 
 namespace rondo::schedule {
@@ -58,6 +59,10 @@ public:
   bool dependsOnChannels(mlir::Value value);
   /// The decays by channel that an operation runs over, or null.
   static mlir::Value getChannelDecays(mlir::Operation *op);
+  /// Whether decays by channel are of an axis of the state that no product sums over.
+  static bool isAlongFreeAxis(mlir::Value decays);
+  /// The same, but for products over them that only the state's role makes.
+  static mlir::Value getSummedDecays(mlir::Operation *op);
 
   bool isState(mlir::Value value) const { return getState(value) >= 0; }
   /// The number of a state argument, or -1.
@@ -69,6 +74,8 @@ public:
   bool isTotal(mlir::Value value) const { return hasRole(value, "total"); }
   bool isParameter(mlir::Value value) const { return hasRole(value, "param"); }
   mlir::StringRef getName(mlir::Value argument) const;
+  /// The state of which `state` is a copy (`rondo-copy-states`): it begins as that and its end is not kept; else empty.
+  mlir::StringRef getOriginal(mlir::Value state) const;
 
   void setStates(llvm::ArrayRef<mlir::BlockArgument> args);
 
@@ -116,6 +123,8 @@ struct Role {
   unsigned freeAxis = 1;
   /// What the role has computed in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
+  /// By decays along the free axis and what they decay; whether a token's own decay is included.
+  std::map<std::tuple<void *, void *, bool>, tile::DecayedApplyOp> decayed;
   /// Whether it writes to memory.
   bool writesBack = false;
   /// Buffers that it has written for itself in this iteration.
@@ -222,6 +231,8 @@ private:
   /// The rows of this step's tokens; of a matrix [C, C] with columns from `column` on. Where an iteration has several
   /// chunks their matrices are *folded*: below each other, in the same columns.
   Value ownTokens(Role &role, Value buffer, std::optional<int64_t> column = {});
+  /// The tile of a value, of it the rows of this step's tokens.
+  Value ownTile(Value value, Role &role);
   Value folded(Value buffer, int64_t column, mlir::ImplicitLocOpBuilder &at);
   /// The block of channels of a tile that the octets role is at.
   Value ownBlock(Role &role, Value buffer);
@@ -345,6 +356,11 @@ private:
   /// The tile of what rounding a token argument has lost, for the first iteration.
   Value lostTile(Value argument, Role &consumer);
   void fetchLost();
+
+  //===--- FreeDecays.cpp: decays along the free axis -------------------------------------------------------------===//
+  /// The weighted sums of `values` (null: of anything) with these decays, and the products over intervals.
+  tile::DecayedApplyOp decayedApply(Value decays, Value values, bool isInclusive, Role &role);
+  Value makeFreeDecays(Value value, Role &role);
 
   //===--- Octets.cpp: decays by channel --------------------------------------------------------------------------===//
   /// The role, if the body has decays by channel. Requests are collected; `emitOctets` fills the role at the end.

@@ -48,9 +48,10 @@ Value Scheduler::tile(Value value, Role &consumer) {
     return gramBuffer(*match, /*isRounded=*/true, consumer);
   auto it = tiles.find(value);
   if (it == tiles.end()) {
-    if (steps > 1)
-      return refuse(value.getLoc(), "a tile that no step of an iteration has for itself");
     Role *state = roleOf(value);
+    bool isSquare = analysis.timedAxes(value) == 3;
+    if (steps > 1 && (state || !isSquare))
+      return refuse(value.getLoc(), "a tile that no step of an iteration has for itself");
     Role &producer = state ? *state : productsRole(0);
     bool byBlocks = producer.kind == RoleKind::Products && shapeOf(value)[1] > 64 && isElementwise(value);
     // What it needs comes before the room is asked for; elementwise values are made a block at a time.
@@ -86,7 +87,8 @@ Value Scheduler::tile(Value value, Role &consumer) {
       if (failed(forEachBlock(value, producer, padded[1] / 64, store)))
         return {};
     } else {
-      tile::StoreOp::create(at, narrow, buffer, transposed ? at.getUnitAttr() : UnitAttr());
+      tile::StoreOp::create(at, narrow, isSquare ? folded(buffer, 0, at) : buffer,
+                            transposed ? at.getUnitAttr() : UnitAttr());
     }
     tile::CommitOp::create(at, channel.handle, producer.time);
     it = tiles.insert({value, shared}).first;

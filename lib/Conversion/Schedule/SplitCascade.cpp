@@ -128,8 +128,9 @@ int64_t Cascade::stageOf(Value value) {
 // Cuts
 //===----------------------------------------------------------------------------------------------------------------===//
 
-/// Whether products of decays that need a state of that stage go into a value: the role of that state cannot make them,
-/// but the next part can of the decays themselves.
+/// Whether products of decays that need a state of that stage, or sums with such weights that decay along the free
+/// axis, go into a value: the role of that state cannot make them, but the next part can of the decays and weights
+/// themselves.
 bool Cascade::hasOwnDecays(Value value, int64_t stage) {
   Operation *op = value.getDefiningOp();
   if (!op || stageOf(value) < stage)
@@ -140,7 +141,8 @@ bool Cascade::hasOwnDecays(Value value, int64_t stage) {
   Value decays = schedule::Analysis::getChannelDecays(op);
   if (auto products = dyn_cast<chunk::IntervalProductsOp>(op))
     decays = products.getOperand();
-  bool result = decays && stageOf(decays) >= stage;
+  auto apply = dyn_cast<chunk::DecayedApplyOp>(op);
+  bool result = (decays && stageOf(decays) >= stage) || (apply && stageOf(apply.getWeight()) >= stage);
   for (Value operand : operandsOf(op))
     result = result || hasOwnDecays(operand, stage);
   return decayed[{value, stage}] = result;
@@ -158,8 +160,9 @@ bool Cascade::isCut(Value value) {
 /// What costs less to compute again than to hand over, and loses nothing by it: a scale of one operand.
 bool Cascade::isCheap(Value value) {
   Operation *op = value.getDefiningOp();
-  if (isa_and_nonnull<chunk::KeepRowsOp>(op))
-    return true;
+  // Of something that is handed over.
+  if (auto keep = dyn_cast_or_null<chunk::KeepRowsOp>(op))
+    return !keep.getOperand().getDefiningOp() || isCut(keep.getOperand());
   auto generic = dyn_cast_or_null<linalg::GenericOp>(op);
   if (!generic || llvm::count_if(generic.getDpsInputs(), [&](Value input) { return stageOf(input) >= 0; }) != 1)
     return false;

@@ -173,7 +173,8 @@ class Products : Program {
 public:
   explicit Products(func::FuncOp body) : Program(body) {}
 
-  /// Whether there is a triangular system of decays by channel, and all systems can be inverted ahead of time.
+  /// Whether there is a triangular system of decays by channel, or products with such are weights of sums that decay
+  /// along the other axis (all the state's registers go there), and all systems can be inverted ahead of time.
   bool paysOff();
   /// Replaces the body by its parts.
   void split();
@@ -189,14 +190,15 @@ private:
 } // namespace
 
 bool Products::paysOff() {
-  bool hasSystem = false;
+  bool isMost = false;
   for (auto solve : body.getBody().getOps<chunk::SolveOp>()) {
     if (solve.getTransposed() || shapeOf(solve.getRhs()).size() != 2 || analysis.dependsOn(solve.getMatrix()))
       return false;
-    hasSystem |= analysis.dependsOnChannels(solve.getMatrix());
+    isMost |= analysis.dependsOnChannels(solve.getMatrix());
   }
-  bool isWhole = !body->hasAttr("rondo.program") && chunk == 2 * kChunk;
-  return hasSystem && isWhole && llvm::any_of(states, [](Value state) { return shapeOf(state).size() == 2; });
+  for (auto apply : body.getBody().getOps<chunk::DecayedApplyOp>())
+    isMost |= analysis.dependsOnChannels(apply.getWeight());
+  return isMost && chunk == 2 * kChunk && llvm::any_of(states, [](Value state) { return shapeOf(state).size() == 2; });
 }
 
 /// The products of tokens of which `value` is made with states.
@@ -281,8 +283,8 @@ struct SplitProducts : rondo::impl::RondoSplitProductsBase<SplitProducts> {
       if (!Program::isCandidate(body) || !Products(body).paysOff())
         continue;
       if (func::FuncOp halved = schedule::cloneForChunk(body, kChunk)) {
-        Products(halved).split();
         body.erase();
+        Products(halved).split();
       }
     }
   }

@@ -165,6 +165,8 @@ mlir::LogicalResult lower(MmaOp op, RoleLowering &l);
 
 // LowerDot.cpp
 mlir::LogicalResult lower(DotOp op, RoleLowering &l);
+// LowerDecayedApply.cpp
+mlir::LogicalResult lower(DecayedApplyOp op, RoleLowering &l);
 
 // LowerChannel.cpp
 mlir::LogicalResult lower(SlotOp op, RoleLowering &l);

@@ -312,8 +312,8 @@ LogicalResult RoleLowering::lowerNow(Operation *op) {
       .Case([&](ChunksOp index) { return set(index.getResult(), {kernel.chunks()}), success(); })
       .Case<LoadOp, LoadScalarOp, StoreOp, BroadcastOp, IotaOp, ReduceOp, MmaOp, DotOp, SlotOp, BlockOp, WindowOp,
             AcquireOp, CommitOp, WaitOp, ReleaseOp, SyncOp, FetchOp, WriteBackOp, DrainOp, CountOp, LoadTokensOp,
-            LoadTotalOp, StoreTokensOp, LoadParameterOp, LoadStateOp, StoreStateOp, SplitPairsOp, JoinPairsOp>(
-          [&](auto op) { return lower(op, *this); })
+            LoadTotalOp, StoreTokensOp, LoadParameterOp, LoadStateOp, StoreStateOp, SplitPairsOp, JoinPairsOp,
+            DecayedApplyOp>([&](auto op) { return lower(op, *this); })
       // One line for each of LowerTime.cpp, LowerInverse.cpp and LowerGram.cpp.
       .Case<DecayedFactorsOp, DecayedGramOp>([&](auto op) { return lower(op, *this); })
       .Case<CumprodOp, TotalOp, ScanOp, IntervalTablesOp, CoupledProductsOp, IntervalProductsOp, InverseOp>(

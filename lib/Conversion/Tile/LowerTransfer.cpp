@@ -196,6 +196,16 @@ LogicalResult rondo::tile::lower(StoreOp op, RoleLowering &l) {
   ArrayRef<int64_t> shape = type.getShape();
   ArrayRef<Value> value = l.get(op.getValue());
 
+  Scalars diagonal;
+  if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding()) && !op.getTransposed() && l.warps == 4 &&
+      shape[1] == 64 && buffer.getShape()[1] == 32) {
+    // The two diagonal blocks of 32, folded: the lower two warps have the second.
+    Value isUpper = l.compare(arith::CmpIPredicate::ult, l.warp, l.i32(2));
+    for (size_t i = 0; i < value.size() / 2; ++i)
+      diagonal.push_back(l.select(isUpper, value[i], value[value.size() / 2 + i]));
+    value = diagonal;
+    shape = buffer.getShape();
+  }
   if (buffer.isSwizzled() && isa<FragmentAttr>(type.getEncoding())) {
     if (shape[1] % 16)
       return op.emitOpError("needs columns in sixteens");

@@ -152,6 +152,9 @@ static LogicalResult verifyTransfer(Operation *op, Value value, SharedType buffe
     if (gram && !isPlain && shape[1] == least)
       shape[1] = columns;
   }
+  // The diagonal blocks of a fragment, folded.
+  if (isa<StoreOp>(op) && isStraight && shape[1] == 32 && type.getShape()[1] == 64)
+    shape[1] = 64;
   // Gram values are rounded where they are stored: before that they are parts of sums.
   bool rounds = gram && buffer.isSwizzled();
   if (type.getShape() != ArrayRef(shape) || (type.getElementType() != buffer.getElementType() && !rounds))
@@ -244,6 +247,31 @@ LogicalResult MmaOp::verify() {
     return emitOpError("has 16 rows a warp");
   if (getAccumulator() && getAccumulator().getType() != result)
     return emitOpError("accumulates in its result's type");
+  return success();
+}
+
+LogicalResult DecayedApplyOp::verify() {
+  auto type = cast<RankedTensorType>(getDecays().getType());
+  auto fragment = dyn_cast_or_null<FragmentAttr>(type.getEncoding());
+  if (!fragment || !type.getElementType().isF32() || type.getRank() != 2 ||
+      (type.getShape()[1] != 32 && type.getShape()[1] != 64))
+    return emitOpError("takes decays as an f32 fragment of 32 or 64 tokens");
+  if (getValues().getType() != type || getPrefix().getType() != type || getSuffix().getType() != type ||
+      llvm::any_of(getApplied().getTypes(), [&](Type applied) { return applied != type; }))
+    return emitOpError("has decays, values and results of one type");
+  auto total = RankedTensorType::get({type.getShape()[0]}, type.getElementType(),
+                                     RowsAttr::get(getContext(), fragment.getWarps()));
+  if (getTotal().getType() != total)
+    return emitOpError("gives the total as ") << total;
+  if (getWeights().size() != getApplied().size())
+    return emitOpError("gives one result for each tile of weights");
+  int64_t tokens = type.getShape()[1];
+  for (Value weights : getWeights()) {
+    auto tile = cast<SharedType>(weights.getType());
+    if (!tile.isSwizzled() || tile.getRing() || tile.getShape() != ArrayRef<int64_t>({tokens, tokens}) ||
+        tile.getElementType() != cast<SharedType>(getWeights()[0].getType()).getElementType())
+      return emitOpError("takes weights as 16-bit tiles with a row and a column for each token");
+  }
   return success();
 }
 

@@ -15,6 +15,8 @@ import tempfile
 COUPLED = "two coupled states, old and new, in 240 registers"
 KNOWN = {
     "comba": ({"C7519"}, 0, "a wait for a second input between two products of the state"),
+    "gla_two_sided": (set(), 320, "decays along both axes: copies for the octets beside them in 176 registers"),
+    "gsa": (set(), 16, "decays along the free axis in 192 registers"),
     "momentum": ({"C7512"}, 64, COUPLED),
     "momentum_delta": ({"C7512"}, 512, COUPLED),
     "rwkv6": (set(), 128, "octets with a diagonal of their own in 112 registers"),

@@ -29,10 +29,12 @@ def Chunk_CumprodOp : Chunk_Op<"cumprod", [Pure, SameOperandsAndResultType]> {
     Axis 0 is time. `prefix`: result[t] = product of operand[0..t-1] (t itself excluded, result[0] = 1); `suffix`:
     result[t] = product of operand[t+1..C-1] (t excluded, result[C-1] = 1). Only products over an interval: with decays in
     [0, 1] nothing overflows and nothing cancels, and a decay of 0 (a log decay of -inf) is exact.
+
+    An `inclusive` prefix has operand[t] as a factor as well (`rondo-include-own-token` makes it, for tensor cores).
   }];
-  let arguments = (ins AnyStaticShapeTensor:$operand, UnitAttr:$suffix);
+  let arguments = (ins AnyStaticShapeTensor:$operand, UnitAttr:$suffix, UnitAttr:$inclusive);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "(`suffix` $suffix^):(`prefix`)? $operand attr-dict `:` type($result)";
+  let assemblyFormat = "(`suffix` $suffix^):(`prefix`)? (`inclusive` $inclusive^)? $operand attr-dict `:` type($result)";
 }
 
 def Chunk_TotalOp : Chunk_Op<"total", [Pure]> {
@@ -84,11 +86,14 @@ def Chunk_DecayedApplyOp : Chunk_Op<"decayed_apply", [Pure, AllTypesMatch<["valu
 
     `reverse` gives the transposed map, from later tokens to earlier ones:
     result[s, c] = sum over t > s of weight[t, s] (product of decay[u, c] over s < u < t) value[t, c].
+
+    `inclusive` (`rondo-include-own-token` makes it, for tensor cores) is what is read after token t was written:
+    result[t, c] = sum over s <= t of weight[t, s] (product of decay[u, c] over s < u <= t) value[s, c].
   }];
   let arguments = (ins AnyStaticShapeTensor:$weight, AnyStaticShapeTensor:$value, AnyStaticShapeTensor:$decay,
-                       UnitAttr:$reverse);
+                       UnitAttr:$reverse, UnitAttr:$inclusive);
   let results = (outs AnyStaticShapeTensor:$result);
-  let assemblyFormat = "(`reverse` $reverse^)? $weight `,` $value `,` $decay attr-dict `:` type($weight) `,` type($value)";
+  let assemblyFormat = "(`reverse` $reverse^)? (`inclusive` $inclusive^)? $weight `,` $value `,` $decay attr-dict `:` type($weight) `,` type($value)";
   let hasVerifier = 1;
 }
 

@@ -379,7 +379,7 @@ def Tile_StoreOp : Tile_Op<"store"> {
   let description = [{
     The reverse of `tile.load` (stmatrix for fragments). The value has the buffer's element type. Lanes and columns are written by the first warp of the role only
     (they are copies in the others), rows by their owners. A `#tile.gram` value goes to a plain f32 buffer of 64 rows or, rounded, to a 16-bit tile, with zeros
-    above the diagonal; `#tile.gram<32>`, folded, to 32 columns of either.
+    above the diagonal; `#tile.gram<32>`, folded, to 32 columns of either. Of a `64x64` fragment that goes to 32 columns of a tile only the two diagonal blocks are written, folded.
   }];
   let arguments = (ins AnyStaticShapeTensor:$value, Tile_SharedType:$buffer, UnitAttr:$transposed,
                        DefaultValuedAttr<I64Attr, "1">:$interleave);
@@ -589,6 +589,27 @@ def Tile_DecayedGramOp : Tile_Op<"decayed_gram", [AttrSizedOperandSegments]> {
     `queries` `(` $queries `:` type($queries) `)` (`diagonals` `(` $diagonals^ `:` type($diagonals) `)`)? `key` $key `:` type($key) `decays` $decays `:` type($decays)
     `totals` $totals `:` type($totals) `room` $room `:` type($room) `onto` $accumulators attr-dict `:` type($accumulators) `->` type($results)
   }];
+}
+
+def Tile_DecayedApplyOp : Tile_Op<"decayed_apply"> {
+  let summary = "weighted sums of earlier columns, decayed row by row between them";
+  let description = [{
+    `chunk.decayed_apply` with rows of fragments for its columns: for decays d and values x of `RxC` (rows: columns of the state; columns: tokens),
+
+    `applied_i[r, t]` = sum over s < t of `weights_i[t, s]` (product of d[r, u] over s < u < t) x[r, s]
+
+    and, of the same products over intervals, `prefix` and `suffix` of d as `chunk.cumprod` gives them and the `total` of each row. With `inclusive` as `chunk.decayed_apply` has it:
+    the sum has s = t as well, and it and the prefix have d[r, t] as a factor of all earlier tokens. C is 32 or 64; weights: 16-bit tiles `CxC`; entries above the diagonal are not
+    read, nor, without `inclusive`, those on it.
+
+    By levels of a binary tree of tokens (halves of 1, 2, 4, .. C/2): at each level x times the product up to the end of its left half, rounded to 16 bits, is operand A of mma.sync,
+    and what it gives is multiplied by the product since the beginning of the right half, in f32. A thread has two neighbouring tokens of each eight: two levels go through shuffles,
+    the others stay in the thread. Narrows the values times a decay; reassociates.
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$decays, AnyStaticShapeTensor:$values, Variadic<Tile_SharedType>:$weights, UnitAttr:$inclusive);
+  let results = (outs AnyStaticShapeTensor:$prefix, AnyStaticShapeTensor:$suffix, AnyStaticShapeTensor:$total, Variadic<AnyStaticShapeTensor>:$applied);
+  let assemblyFormat = "(`inclusive` $inclusive^)? $decays `,` $values `weights` `(` $weights `:` type($weights) `)` attr-dict `:` type($decays) `,` type($values) `->` type($prefix) `,` type($suffix) `,` type($total) `(` type($applied) `)`";
+  let hasVerifier = 1;
 }
 
 def Tile_InverseOp : Tile_Op<"inverse"> {
