@@ -141,7 +141,8 @@ struct PullConstants : rondo::impl::RondoPullConstantsBase<PullConstants> {
     if (!body->hasAttr("rondo.chunk") || body->hasAttr("rondo.backward"))
       return;
     // Other products have their scales taken out one by one.
-    if (llvm::none_of(body.getBody().getOps<chunk::DecayedGramOp>(), [](chunk::DecayedGramOp gram) {
+    if (body.getBody().getOps<chunk::DecayedApplyOp>().empty() &&
+        llvm::none_of(body.getBody().getOps<chunk::DecayedGramOp>(), [](chunk::DecayedGramOp gram) {
           return cast<RankedTensorType>(gram.getDecay().getType()).getRank() == 2;
         }))
       return;

@@ -115,8 +115,8 @@ def RondoPullConstants : Pass<"rondo-pull-constants", "::mlir::func::FuncOp"> {
     %o = linalg.generic ins(%1) { mulf %1, %c }
     return %o
     ```
-    so that nobody multiplies every element of q, where decays by channel go to all of them (in other bodies
-    `rondo-move-scales` does it product by product). Terms of a sum need the same factor; where they have not, the output
+    so that nobody multiplies every element of q, where decays by channel go to all of them, or of what is read (in other
+    bodies `rondo-move-scales` does it product by product). Terms of a sum need the same factor; where they have not, the output
     keeps its constants. Only positive factors: signs stay.
 
     Numerics: reassociates; q enters products of tokens as it is in memory, without a rounding.

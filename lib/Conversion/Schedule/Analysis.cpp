@@ -151,7 +151,7 @@ uint64_t Analysis::timedAxes(Value value) {
   } else if (isa<tensor::ExtractSliceOp>(op)) {
     auto rank = cast<RankedTensorType>(value.getType()).getRank();
     result = rank == 0 ? 0 : rank == 1 ? 1 : 3;
-  } else if (isa<chunk::KeepRowsOp, chunk::CumprodOp, chunk::DecayedApplyOp, chunk::SolveOp>(op)) {
+  } else if (isa<chunk::KeepRowsOp, chunk::CumprodOp, chunk::DecayedApplyOp, chunk::LostOp, chunk::SolveOp>(op)) {
     result = 1;
   }
   return timed[value] = result;

@@ -42,7 +42,7 @@ func::FuncOp schedule::cloneForChunk(func::FuncOp body, int64_t chunk) {
   for (Operation &op : block)
     if (!isa<arith::ConstantOp, tensor::EmptyOp, linalg::FillOp, linalg::GenericOp, linalg::ContractOp,
              chunk::KeepRowsOp, chunk::CumprodOp, chunk::TotalOp, chunk::DecayedGramOp, chunk::DecayedApplyOp,
-             chunk::SolveOp, func::ReturnOp>(op))
+             chunk::LostOp, chunk::SolveOp, func::ReturnOp>(op))
       return {};
   Analysis analysis(body);
   OpBuilder b(body);

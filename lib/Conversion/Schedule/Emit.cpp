@@ -253,6 +253,10 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
       return kept;
     return keepRows(kept, fill, role, role.kind == RoleKind::Products || role.kind == RoleKind::Octets ? 0 : 1);
   }
+  if (auto lost = dyn_cast<chunk::LostOp>(op)) {
+    Value rounded = operand(lost.getOperand(), role), wide = rounded ? matrix(lost.getOperand(), role) : Value();
+    return !wide ? Value() : arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+  }
   if (auto solve = dyn_cast<chunk::SolveOp>(op)) {
     if (solve.getTransposed())
       return refuse(op->getLoc(), "a transposed solve");
@@ -832,6 +836,7 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
   Value wide = matrix(value, role);
   if (!wide)
     return failure();
+  bool isOfFirst = value.getDefiningOp<chunk::LostOp>() != nullptr;
   Value staging = allocate({tokens, 64}, element, role.copies);
   ImplicitLocOpBuilder outer = at;
   if (role.inner)
@@ -847,13 +852,24 @@ LogicalResult Scheduler::emitOutput(Value value, StringRef name) {
   auto store = tile::StoreOp::create(at, narrow, ownTokens(role, buffer), at.getUnitAttr());
   store.setInterleave(writes);
   if (role.inner) {
-    staged.push_back({buffer, name});
+    staged.push_back({buffer, name, isOfFirst});
     return success();
   }
   tile::SyncOp::create(at, at.getUnitAttr());
   // A token's output is that of its last write.
   if (writes > 1)
     buffer = rowsOfWrite(at, buffer, writes - 1);
-  tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, firstFree(at));
+  writeBack(buffer, name, isOfFirst, role);
   return success();
+}
+
+/// `isOfFirst`: only what the first chunk has.
+void Scheduler::writeBack(Value buffer, StringRef name, bool isOfFirst, Role &role) {
+  ImplicitLocOpBuilder at = role.b;
+  if (isOfFirst) {
+    Value isFirst = arith::CmpIOp::create(at, arith::CmpIPredicate::eq, role.time, role.loop.getLowerBound());
+    auto branch = scf::IfOp::create(at, isFirst, /*withElseRegion=*/false);
+    at.setInsertionPoint(branch.thenBlock()->getTerminator());
+  }
+  tile::WriteBackOp::create(at, buffer, at.getStringAttr(name), role.time, firstFree(at));
 }

@@ -48,6 +48,8 @@ DictionaryAttr Program::attributesOf(Value cut, StringRef role) {
   SmallVector<NamedAttribute> entries{b.getNamedAttr("rondo.name", b.getStringAttr(cuts[cut].name)),
                                       b.getNamedAttr("rondo.role", b.getStringAttr(role)),
                                       b.getNamedAttr("rondo.dims", dimsOf(cut))};
+  if (auto lost = cut.getDefiningOp<chunk::LostOp>(); lost && role == "token")
+    entries.push_back(b.getNamedAttr("rondo.lost", b.getStringAttr(cuts[lost.getOperand()].name)));
   if (analysis.timedAxes(cut) == 3)
     entries.push_back(b.getNamedAttr("rondo.square", b.getUnitAttr()));
   return b.getDictionaryAttr(entries);

@@ -548,8 +548,8 @@ LogicalResult Scheduler::finish() {
       role->b.setInsertionPointToEnd(role->loop.getBody());
       if (!staged.empty())
         tile::SyncOp::create(role->b, role->b.getUnitAttr());
-      for (auto [buffer, name] : staged)
-        tile::WriteBackOp::create(role->b, buffer, role->b.getStringAttr(name), role->time, firstFree(role->b));
+      for (const Staged &output : staged)
+        writeBack(output.buffer, output.name, output.isOfFirst, *role);
     }
     for (auto &channel : channels)
       if (channel->isReleased && channel->consumers.contains(role.get()))

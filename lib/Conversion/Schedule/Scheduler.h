@@ -186,6 +186,13 @@ struct Coupled {
   llvm::SmallVector<std::pair<std::array<int64_t, 3>, Shared>> tables;
 };
 
+/// An output in shared memory.
+struct Staged {
+  mlir::Value buffer;
+  mlir::StringRef name;
+  bool isOfFirst;
+};
+
 /// Token arrays that come together.
 struct InputGroup {
   Channel *channel;
@@ -281,6 +288,7 @@ private:
   /// The products of an output; then its way to memory, which runs beside the products of the states.
   mlir::LogicalResult emitOutputProduct(Value value, mlir::StringRef name);
   mlir::LogicalResult emitOutput(Value value, mlir::StringRef name);
+  void writeBack(Value buffer, mlir::StringRef name, bool isOfFirst, Role &role);
   Value keepRows(Value kept, double fill, Role &role, int64_t timeAxis);
   /// Whether an output is a matrix [C, C] of each chunk; its way to memory.
   bool isSquare(Value value);
@@ -426,8 +434,8 @@ private:
   llvm::DenseSet<Value> absent;
   llvm::SetVector<Value> sliced; ///< token arguments of which a block needs its columns only
   llvm::DenseMap<int64_t, Value> scalarStates;
-  /// Outputs that are written back at the end of an iteration: buffer, name.
-  llvm::SmallVector<std::pair<Value, mlir::StringRef>> staged;
+  /// Outputs that are written back at the end of an iteration.
+  llvm::SmallVector<Staged> staged;
   llvm::SmallVector<InputGroup> inputGroups;
   llvm::MapVector<Value, Value> lostRings;
 

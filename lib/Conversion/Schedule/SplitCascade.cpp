@@ -40,6 +40,7 @@ private:
   bool isHandedOver(Value value, int64_t part);
   void need(Value value, int64_t part);
   void takeSums(int64_t part);
+  void addLost(int64_t part);
   bool needResult(Value value, int64_t part, const Twine &what);
   StringRef nameOf(int64_t state) { return analysis.getName(states[state]); }
 
@@ -271,7 +272,45 @@ LogicalResult Cascade::plan() {
   return success();
 }
 
+/// Products of tokens with what the copy of a state hands over: in the first chunk with what its rounding loses, too
+/// (Lost.cpp). State and copy are one state of the user's, of which as few errors are expected as of any other.
+void Cascade::addLost(int64_t part) {
+  // A kernel with decays by channel has no room for it.
+  if (llvm::any_of(parts[part].ops, [](Operation *op) { return schedule::Analysis::getSummedDecays(op) != nullptr; }))
+    return;
+  llvm::MapVector<Value, Value> lost;
+  for (Operation &op : llvm::make_early_inc_range(body.getBody().front())) {
+    auto product = dyn_cast<linalg::ContractOp>(op);
+    if (!product || !parts[part].ops.contains(product) || analysis.timedAxes(product.getResult(0)) != 3)
+      continue;
+    for (unsigned side = 0; side < 2; ++side) {
+      Value value = product.getInputs()[side];
+      if (auto keep = value.getDefiningOp<chunk::KeepRowsOp>(); keep && !parts[part].read.contains(value))
+        value = keep.getOperand();
+      bool isOfCopy = parts[part].read.contains(value) &&
+                      llvm::any_of(parts[stageOf(value)].states,
+                                   [&](int64_t state) { return !analysis.getOriginal(states[state]).empty(); });
+      if (!isOfCopy)
+        continue;
+      OpBuilder b(product);
+      Value &made = lost[value];
+      if (!made) {
+        made = chunk::LostOp::create(b, value.getLoc(), value);
+        parts[stageOf(value)].ops.insert(made.getDefiningOp());
+        parts[stageOf(value)].written.insert(made);
+        parts[part].read.insert(made);
+      }
+      auto more = cast<linalg::ContractOp>(b.clone(*product));
+      more->setOperand(side, made);
+      product->setOperand(2, more.getResult(0));
+      parts[part].ops.insert(more);
+    }
+  }
+}
+
 void Cascade::split() {
+  for (int64_t part = 1, e = parts.size(); part < e; ++part)
+    addLost(part);
   for (Part &part : parts)
     for (Value value : part.written)
       cuts[value] = {"", analysis.isKept(value) ? analysis.getKept(value) : std::nullopt};

@@ -37,6 +37,17 @@ def Chunk_CumprodOp : Chunk_Op<"cumprod", [Pure, SameOperandsAndResultType]> {
   let assemblyFormat = "(`suffix` $suffix^):(`prefix`)? (`inclusive` $inclusive^)? $operand attr-dict `:` type($result)";
 }
 
+def Chunk_LostOp : Chunk_Op<"lost", [Pure, SameOperandsAndResultType]> {
+  let summary = "what rounding loses of a value that is handed over";
+  let description = [{
+    result = operand - round(operand), with the rounding to the type of the array in which one kernel hands the operand to the next; 0 where it is not rounded. Only what the
+    first chunk of a sequence gives is read (`rondo.lost` on the argument of the next kernel).
+  }];
+  let arguments = (ins AnyStaticShapeTensor:$operand);
+  let results = (outs AnyStaticShapeTensor:$result);
+  let assemblyFormat = "$operand attr-dict `:` type($result)";
+}
+
 def Chunk_TotalOp : Chunk_Op<"total", [Pure]> {
   let summary = "the product over all tokens of the chunk";
   let arguments = (ins AnyStaticShapeTensor:$operand);
