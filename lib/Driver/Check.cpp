@@ -24,7 +24,8 @@ static std::vector<int64_t> defaultLengths(int64_t chunk) {
   return lengths;
 }
 
-/// Whether what one linear phase reads is written by another one, at the same token: second order and higher.
+/// Whether what one linear phase gives goes into what another one writes or is read with, at the same token: second
+/// order and higher, and memories one after the other.
 static bool isCascade(MixerOp mixer) {
   Structure structure(mixer);
   auto isReadOfAnother = [&](Operation *op, const Phase &phase) {
@@ -35,8 +36,7 @@ static bool isCascade(MixerOp mixer) {
   for (const Phase &phase : structure.getPhases()) {
     if (!phase.linear)
       continue;
-    SmallVector<Operation *> worklist;
-    llvm::copy_if(phase.touches, std::back_inserter(worklist), [](Operation *op) { return op->getNumResults() == 0; });
+    SmallVector<Operation *> worklist(phase.touches.begin(), phase.touches.end());
     SmallPtrSet<Operation *, 32> seen;
     while (!worklist.empty())
       for (Value operand : worklist.pop_back_val()->getOperands())

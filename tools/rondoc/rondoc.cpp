@@ -305,9 +305,10 @@ void addCheck(CLI::App &app, Options &options) {
   addDraft(command, options);
   addCpu(command, options);
   command
-      ->add_option("--tolerance", options.tolerance,
-                   "largest relative error (default: 1e-5, or 1e-2 for bf16 and f16; gradients: 1e-4 and 2e-2; with "
-                   "--target=cuda, bf16 and f16: 5e-3, or 1e-2 where one state is written from reads of another)")
+      ->add_option(
+          "--tolerance", options.tolerance,
+          "largest relative error (default: 1e-5, or 1e-2 for bf16 and f16; gradients: 1e-4 and 2e-2; with "
+          "--target=cuda, bf16 and f16: 5e-3, or 1e-2 where one state is written from, or read with, reads of another)")
       ->check(CLI::NonNegativeNumber)
       ->type_name("X");
   command->add_option("--threads", options.threads, "threads over batch and heads (default: all cores)")
