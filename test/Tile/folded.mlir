@@ -50,3 +50,20 @@ tile.kernel @whole attributes {chunk = 64 : i64, arrays = []} {
     tile.store %zeros to %buffer : tensor<64x64xf32, #tile.gram> -> !tile.shared<64x40xf32>
   }
 }
+
+// -----
+
+// Of a fragment with both tokens of two chunks, the diagonal blocks: each warp has its own in registers, and takes one half of them.
+// CHECK-LABEL: llvm.func @blocks
+// CHECK-COUNT-8: arith.select {{.*}} : i32
+// CHECK-COUNT-2: nvvm.stmatrix
+// CHECK-NOT: nvvm.stmatrix
+tile.kernel @blocks attributes {chunk = 64 : i64, arrays = []} {
+  %tile = tile.alloc : !tile.shared<64x64xbf16>
+  tile.role "products" warps 4 {
+    %zero = arith.constant 0 : index
+    %m = tile.load %tile : !tile.shared<64x64xbf16> -> tensor<64x64xbf16, #tile.fragment<warps = 4>>
+    %left = tile.window %tile[%zero, %zero] : !tile.shared<64x64xbf16> -> !tile.shared<64x32xbf16 of 64>
+    tile.store %m to %left : tensor<64x64xbf16, #tile.fragment<warps = 4>> -> !tile.shared<64x32xbf16 of 64>
+  }
+}

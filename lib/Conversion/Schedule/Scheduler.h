@@ -285,19 +285,20 @@ private:
   Value cloneBody(mlir::Block &block, mlir::Value yielded, llvm::ArrayRef<Value> arguments, mlir::Type result,
                   Role &role, unsigned rowAxis);
   Value spread(Value value, mlir::Type type, mlir::ImplicitLocOpBuilder &at);
+  Value keepRows(Value kept, double fill, Role &role, int64_t timeAxis);
+  /// What the body of an elementwise operation gets for these operands, as fragments; empty after a refusal.
+  llvm::SmallVector<Value> bodyArguments(mlir::linalg::LinalgOp op, llvm::ArrayRef<Value> operands, unsigned row,
+                                         mlir::RankedTensorType type, Role &role);
+
+  //===--- Outputs.cpp: values on their way to memory -------------------------------------------------------------===//
   /// The products of an output; then its way to memory, which runs beside the products of the states.
   mlir::LogicalResult emitOutputProduct(Value value, mlir::StringRef name);
   mlir::LogicalResult emitOutput(Value value, mlir::StringRef name);
   void writeBack(Value buffer, mlir::StringRef name, bool isOfFirst, Role &role);
-  Value keepRows(Value kept, double fill, Role &role, int64_t timeAxis);
   /// Whether an output is a matrix [C, C] of each chunk; its way to memory.
   bool isSquare(Value value);
   mlir::LogicalResult emitSquare(Value value, mlir::StringRef name);
   mlir::LogicalResult storeSquare(Value value, Role &role, mlir::function_ref<Value()> open);
-
-  /// What the body of an elementwise operation gets for these operands, as fragments; empty after a refusal.
-  llvm::SmallVector<Value> bodyArguments(mlir::linalg::LinalgOp op, llvm::ArrayRef<Value> operands, unsigned row,
-                                         mlir::RankedTensorType type, Role &role);
 
   //===--- FreeAxis.cpp: sums over the axis that no product sums over ---------------------------------------------===//
   /// A sum or the like over the free axis of a state, in the role of that state, along columns.

@@ -20,6 +20,7 @@
 //===----------------------------------------------------------------------------------------------------------------===//
 
 #include "Kernel.h"
+#include "rondo/Dialect/Tile/Layouts.h"
 
 using namespace mlir;
 using namespace rondo;
@@ -43,13 +44,14 @@ public:
   void setResults();
 
 private:
-  using Pair = std::array<Value, 2>; ///< registers of operand A for eight tokens, or of operand B for sixteen
+  using Pair = std::array<Value, 2>; ///< registers of operand A for eight tokens
 
   void makeLeaf(int64_t n);
   /// Joins the `size` octets from `left` on with as many behind them.
   void join(int64_t left, int64_t size);
+  /// The values of octet n, `scaled` by `after`, as operand A.
   Pair round(int64_t n, bool scaled);
-  /// `applied` of octet n: plus `before` (1 where null) times the product.
+  /// Adds the product of operand A with registers of operand B, `scaled` by `before`, to what is applied to octet n.
   void addProduct(size_t which, int64_t n, ArrayRef<Value> a, ArrayRef<Value> weights, bool scaled);
   /// Weights of octet `to` of tokens from octet `from` on, four octets.
   Scalars loadWeights(size_t which, int64_t to, int64_t from);
@@ -61,10 +63,12 @@ private:
   int64_t count;
   SmallVector<Octet> octets;
   SmallVector<Scalars> applied;
-  Value first[8][2]; ///< addresses: of each tile, of the first and the second four octets
-  Value masks[3];    ///< of operand B, for nodes of two, four and eight tokens
-  Value diagonalMask;
-  Value isLeft[2]; ///< whether this thread's two tokens are the left half of four; of eight
+  /// Addresses: of each tile, of the first and the second four octets.
+  SmallVector<std::array<Value, 2>> first;
+  /// Of operand B, for nodes of two, four and eight tokens; for each token itself.
+  Value masks[3], diagonalMask;
+  /// Whether this thread's two tokens are the left half of four; of eight.
+  Value isLeft[2];
 };
 } // namespace
 
@@ -72,14 +76,15 @@ Tree::Tree(DecayedApplyOp op, RoleLowering &l)
     : op(op), l(l), decays(l.get(op.getDecays())), values(l.get(op.getValues())), count(decays.size() / 4),
       octets(count) {
   Value zero = l.f32(0);
-  for (auto [which, weights] : llvm::enumerate(op.getWeights())) {
+  for (Value weights : op.getWeights()) {
     applied.push_back(Scalars(decays.size(), zero));
+    first.emplace_back();
     auto type = cast<SharedType>(weights.getType());
     element = type.getElementType();
     Value row = l.bitAnd(l.lane, 7), bit = l.shr(l.lane, 3);
     auto [address, unit] = l.getRows(weights);
     for (int64_t part = 0; part < count / 4; ++part)
-      first[which][part] = l.matrixAddress(address, type, row, unit + 4 * part, bit);
+      first.back()[part] = l.matrixAddress(address, type, row, unit + 4 * part, bit);
   }
   // Of operand B a thread has tokens s = 2q, 2q + 1 (low and high half of the register) and t = lane / 4.
   Value t = l.quad, q = l.inQuad, none = l.i32(0), all = l.i32(-1);
@@ -95,7 +100,7 @@ Tree::Tree(DecayedApplyOp op, RoleLowering &l)
 }
 
 Scalars Tree::loadWeights(size_t which, int64_t to, int64_t from) {
-  return l.ldmatrix(l.gep(first[which][from / 4], to * 8 * 128), /*transposed=*/false);
+  return l.ldmatrix(l.gep(first[which][from / 4], to * layouts::kSlabBytes), /*transposed=*/false);
 }
 
 Tree::Pair Tree::round(int64_t n, bool scaled) {
@@ -219,8 +224,6 @@ void Tree::setResults() {
 }
 
 LogicalResult rondo::tile::lower(DecayedApplyOp op, RoleLowering &l) {
-  if (op.getWeights().size() > 8)
-    return op.emitOpError("takes up to 8 tiles of weights");
   Tree tree(op, l);
   tree.build();
   tree.setResults();
