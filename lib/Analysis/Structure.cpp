@@ -343,6 +343,28 @@ void Structure::classify(Phase &phase) {
   phase.scan = classifyScan(phase);
 }
 
+bool Structure::isCascade() const {
+  auto isReadOfAnother = [&](Operation *op, const Phase &phase) {
+    return llvm::any_of(phases, [&](const Phase &other) {
+      return &other != &phase && other.linear && llvm::is_contained(other.touches, op);
+    });
+  };
+  for (const Phase &phase : phases) {
+    if (!phase.linear)
+      continue;
+    SmallVector<Operation *> worklist(phase.touches.begin(), phase.touches.end());
+    SmallPtrSet<Operation *, 32> seen;
+    while (!worklist.empty())
+      for (Value operand : worklist.pop_back_val()->getOperands())
+        if (Operation *op = operand.getDefiningOp(); op && seen.insert(op).second) {
+          if (isReadOfAnother(op, phase))
+            return true;
+          worklist.push_back(op);
+        }
+  }
+  return false;
+}
+
 void Structure::remarkSequential() const {
   for (const Phase &phase : phases) {
     if (phase.linear || phase.scan != ScanKind::sequential || phase.touches.empty())

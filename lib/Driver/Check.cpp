@@ -24,31 +24,6 @@ static std::vector<int64_t> defaultLengths(int64_t chunk) {
   return lengths;
 }
 
-/// Whether what one linear phase gives goes into what another one writes or is read with, at the same token: second
-/// order and higher, and memories one after the other.
-static bool isCascade(MixerOp mixer) {
-  Structure structure(mixer);
-  auto isReadOfAnother = [&](Operation *op, const Phase &phase) {
-    return llvm::any_of(structure.getPhases(), [&](const Phase &other) {
-      return &other != &phase && other.linear && is_contained(other.touches, op);
-    });
-  };
-  for (const Phase &phase : structure.getPhases()) {
-    if (!phase.linear)
-      continue;
-    SmallVector<Operation *> worklist(phase.touches.begin(), phase.touches.end());
-    SmallPtrSet<Operation *, 32> seen;
-    while (!worklist.empty())
-      for (Value operand : worklist.pop_back_val()->getOperands())
-        if (Operation *op = operand.getDefiningOp(); op && seen.insert(op).second) {
-          if (isReadOfAnother(op, phase))
-            return true;
-          worklist.push_back(op);
-        }
-  }
-  return false;
-}
-
 /// The largest relative error when the user names none; `narrow`: some arrays have 16 bits.
 static FailureOr<double> usualTolerance(ModuleOp module, const Options &options, bool narrow) {
   if (options.gradients)
@@ -63,7 +38,7 @@ static FailureOr<double> usualTolerance(ModuleOp module, const Options &options,
   manager.addNestedPass<MixerOp>(createRondoRaiseUpdates());
   if (failed(manager.run(*raised)))
     return failure();
-  return isCascade(*raised->getOps<MixerOp>().begin()) ? 1e-2 : 5e-3;
+  return Structure(*raised->getOps<MixerOp>().begin()).isCascade() ? 1e-2 : 5e-3;
 }
 
 static LogicalResult checkStages(const Options &options) {

@@ -238,6 +238,7 @@ static json::Value toJson(const Signature &signature, MixerOp mixer, const Struc
                       {"states", operands(signature.states)},
                       {"sizes", strings(signature.sizes)},
                       {"phases", std::move(phases)},
+                      {"cascade", structure.isCascade()},
                       {"backward", json::Object{{"keeps", "states before every chunk"},
                                                 {"bytes_per_head_and_chunk", savedBytesOf(signature).str()},
                                                 {"computes_again", "everything inside a chunk"}}}};

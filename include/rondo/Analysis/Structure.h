@@ -78,6 +78,10 @@ public:
   /// The phase that a state belongs to.
   const Phase &getPhase(StateOp state) const;
 
+  /// Whether what one linear phase gives goes into what another one writes or is read with, at the same token: second
+  /// order and higher, and memories one after the other. In 16 bits each rounds what the one before it gave.
+  bool isCascade() const;
+
   /// Emits a remark for every phase that must run token by token for another reason than being an elementwise or
   /// max-plus scan, at the statement that prevents the chunkwise form.
   void remarkSequential() const;

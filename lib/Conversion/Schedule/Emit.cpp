@@ -255,7 +255,7 @@ Value Scheduler::makeMatrix(Value value, Role &role) {
   }
   if (auto lost = dyn_cast<chunk::LostOp>(op)) {
     Value rounded = operand(lost.getOperand(), role), wide = rounded ? matrix(lost.getOperand(), role) : Value();
-    return !wide ? Value() : arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+    return wide ? lostBy(rounded, wide, at) : Value();
   }
   if (auto solve = dyn_cast<chunk::SolveOp>(op)) {
     if (solve.getTransposed())
@@ -445,10 +445,8 @@ Value Scheduler::makeProduct(Factor left, Value right, Value accumulator, UnitAt
   ImplicitLocOpBuilder &at = role.b;
   bool inParts = (isSolution || isUpdate) && needsParts(left.value, role);
   Value lost;
-  if ((isSolution || inParts) && !analysis.isToken(left.value)) {
-    Value wide = matrix(left.value, role);
-    lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), left.tile));
-  }
+  if ((isSolution || inParts) && !analysis.isToken(left.value))
+    lost = lostBy(left.tile, matrix(left.value, role), at);
   if (isSolution && !inParts)
     accumulator = lost;
   // Before the first product: one of the operands in registers that it then holds, not what both are made of.

@@ -27,11 +27,10 @@ tile::DecayedApplyOp Scheduler::decayedApply(Value decays, Value values, bool is
         applies.push_back(apply);
       }
   // Of products over intervals alone.
-  if (!values)
+  if (applies.empty())
     return refuse(decays.getLoc(), "decays along the free axis of a state that nothing reads so"),
            tile::DecayedApplyOp();
-  auto &known = role.decayed[{decays.getAsOpaquePointer(), values.getAsOpaquePointer(), isInclusive}];
-  if (known)
+  if (tile::DecayedApplyOp known = role.decayed.lookup(applies.front()))
     return known;
   Value wideDecays = matrix(decays, role), wide = wideDecays ? matrix(values, role) : Value();
   if (!wide)
@@ -48,8 +47,11 @@ tile::DecayedApplyOp Scheduler::decayedApply(Value decays, Value values, bool is
   Type type = wide.getType();
   auto total = RankedTensorType::get({64}, at.getF32Type(), tile::RowsAttr::get(at.getContext(), role.warps));
   SmallVector<Type> applied(weights.size(), type);
-  return known = tile::DecayedApplyOp::create(at, type, type, total, applied, wideDecays, wide, weights,
-                                              isInclusive ? at.getUnitAttr() : UnitAttr());
+  auto made = tile::DecayedApplyOp::create(at, type, type, total, applied, wideDecays, wide, weights,
+                                           isInclusive ? at.getUnitAttr() : UnitAttr());
+  for (auto [apply, sum] : llvm::zip(applies, made.getApplied()))
+    role.matrices[apply.getResult()] = sum;
+  return role.decayed[applies.front()] = made;
 }
 
 /// A product over intervals of decays along the free axis, or a sum that they decay.
@@ -59,17 +61,17 @@ Value Scheduler::makeFreeDecays(Value value, Role &role) {
   Value decays = apply ? apply.getDecay() : op->getOperand(0);
   if (role.kind != RoleKind::State || !Analysis::isAlongFreeAxis(decays))
     return refuse(op->getLoc(), "decays by channel along the axis of a state that no product sums over");
-  // Suffixes and totals are the same in both kinds; where there are both, a prefix is of its own.
-  auto hasKind = [&](bool isInclusive) {
-    return llvm::any_of(decays.getUsers(), [&](Operation *user) {
-      auto other = dyn_cast<chunk::DecayedApplyOp>(user);
-      return other && other.getInclusive() == isInclusive;
-    });
-  };
   auto products = dyn_cast<chunk::CumprodOp>(op);
-  bool isInclusive = apply                               ? apply.getInclusive()
-                     : products && !products.getSuffix() ? products.getInclusive()
-                                                         : hasKind(true);
+  bool isInclusive = false;
+  if (apply)
+    isInclusive = apply.getInclusive();
+  else if (products && !products.getSuffix())
+    isInclusive = products.getInclusive();
+  else // Suffixes and totals are the same in both kinds.
+    isInclusive = llvm::any_of(decays.getUsers(), [](Operation *user) {
+      auto other = dyn_cast<chunk::DecayedApplyOp>(user);
+      return other && other.getInclusive();
+    });
   tile::DecayedApplyOp made = decayedApply(decays, apply ? apply.getValue() : Value(), isInclusive, role);
   if (!made)
     return {};
@@ -77,14 +79,5 @@ Value Scheduler::makeFreeDecays(Value value, Role &role) {
     return products.getSuffix() ? made.getSuffix() : made.getPrefix();
   if (isa<chunk::TotalOp>(op))
     return made.getTotal();
-  // The one of its weights.
-  size_t number = 0;
-  for (Operation &other : body.getBody().front()) {
-    if (&other == op)
-      break;
-    if (auto before = dyn_cast<chunk::DecayedApplyOp>(other))
-      number += before.getDecay() == decays && before.getValue() == apply.getValue() &&
-                before.getInclusive() == apply.getInclusive();
-  }
-  return made.getApplied()[number];
+  return role.matrices.lookup(value);
 }

@@ -53,6 +53,10 @@ bool Scheduler::losesHere(linalg::ContractOp op, ArrayRef<Factor> factors, Role 
          llvm::any_of(factors, [&](const Factor &x) { return isRoundedHere(x.value, role); });
 }
 
+Value Scheduler::lostBy(Value rounded, Value wide, ImplicitLocOpBuilder &at) {
+  return arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+}
+
 LogicalResult Scheduler::storeLost(Value value, Value buffer, Role &role) {
   ImplicitLocOpBuilder &at = role.b;
   int64_t count = cast<tile::SharedType>(buffer.getType()).getShape()[1] / 64;
@@ -60,8 +64,7 @@ LogicalResult Scheduler::storeLost(Value value, Value buffer, Role &role) {
     auto narrow = cast<RankedTensorType>(wide.getType()).clone(element);
     if (shapeOf(value)[1] % 64)
       wide = keepColumns(wide, shapeOf(value)[1], role);
-    Value rounded = arith::TruncFOp::create(at, narrow, wide);
-    Value lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+    Value lost = lostBy(arith::TruncFOp::create(at, narrow, wide), wide, at);
     Value own = count > 1 ? ownBlock(role, buffer) : buffer;
     tile::StoreOp::create(at, arith::TruncFOp::create(at, narrow, lost), own, UnitAttr());
   };

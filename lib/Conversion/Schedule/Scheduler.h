@@ -27,7 +27,6 @@
 #include "llvm/ADT/SetVector.h"
 #include "llvm/ADT/StringMap.h"
 #include "llvm/Support/MathExtras.h"
-#include <map>
 #include <memory>
 
 namespace rondo::schedule {
@@ -123,8 +122,8 @@ struct Role {
   unsigned freeAxis = 1;
   /// What the role has computed in this iteration.
   llvm::DenseMap<mlir::Value, mlir::Value> matrices, rows, columns, narrow;
-  /// By decays along the free axis and what they decay; whether a token's own decay is included.
-  std::map<std::tuple<void *, void *, bool>, tile::DecayedApplyOp> decayed;
+  /// Sums that decay along the free axis, by the first of the body's that they are.
+  llvm::DenseMap<mlir::Operation *, tile::DecayedApplyOp> decayed;
   /// Whether it writes to memory.
   bool writesBack = false;
   /// Buffers that it has written for itself in this iteration.
@@ -358,6 +357,8 @@ private:
   /// Whether an operand of a product of tokens is rounded by the role itself.
   bool losesHere(mlir::linalg::ContractOp op, llvm::ArrayRef<Factor> factors, Role &role);
   bool isRoundedHere(Value value, Role &role);
+  /// What rounding has lost: `wide` minus what it was rounded to.
+  static Value lostBy(Value rounded, Value wide, mlir::ImplicitLocOpBuilder &at);
   /// What such a product is added to: in the first chunk the products with what is lost, in others zeros. `before`:
   /// those of another kernel's losses, or null.
   Value makeLost(mlir::linalg::ContractOp op, Value before, llvm::ArrayRef<Factor> factors, Role &role);

@@ -112,8 +112,7 @@ Value Scheduler::restTile(Value value, Role &consumer) {
     ImplicitLocOpBuilder &at = producer.b;
     Value wide = matrix(value, producer);
     auto narrow = cast<RankedTensorType>(wide.getType()).clone(element);
-    Value rounded = arith::TruncFOp::create(at, narrow, wide);
-    Value lost = arith::SubFOp::create(at, wide, arith::ExtFOp::create(at, wide.getType(), rounded));
+    Value lost = lostBy(arith::TruncFOp::create(at, narrow, wide), wide, at);
     Channel &channel = addChannel(producer, 2);
     Shared shared{allocate({tokens, tokens}, element, 2), &channel};
     tile::AcquireOp::create(at, channel.handle, producer.time);

@@ -139,8 +139,6 @@ void Tree::makeLeaf(int64_t n) {
   for (size_t which = 0; which < applied.size(); ++which)
     weights.push_back(loadWeights(which, n, n / 4 * 4)[n % 4]);
   auto multiply = [&](Value mask, bool byAfter, bool byBefore) {
-    if (applied.empty())
-      return;
     Pair a = round(n, byAfter);
     for (size_t which = 0; which < applied.size(); ++which) {
       Value own = arith::AndIOp::create(l.b, weights[which], mask);
@@ -178,16 +176,14 @@ void Tree::makeLeaf(int64_t n) {
 
 void Tree::join(int64_t left, int64_t size) {
   int64_t right = left + size;
-  if (!applied.empty()) {
-    SmallVector<Value> a;
-    for (int64_t n = left; n < right; ++n)
-      llvm::append_range(a, round(n, /*scaled=*/true));
-    for (int64_t n = right; n < right + size; ++n)
-      for (size_t which = 0; which < applied.size(); ++which) {
-        Scalars weights = loadWeights(which, n, left / 4 * 4);
-        addProduct(which, n, a, ArrayRef(weights).slice(left % 4, size), /*scaled=*/true);
-      }
-  }
+  SmallVector<Value> a;
+  for (int64_t n = left; n < right; ++n)
+    llvm::append_range(a, round(n, /*scaled=*/true));
+  for (int64_t n = right; n < right + size; ++n)
+    for (size_t which = 0; which < applied.size(); ++which) {
+      Scalars weights = loadWeights(which, n, left / 4 * 4);
+      addProduct(which, n, a, ArrayRef(weights).slice(left % 4, size), /*scaled=*/true);
+    }
   Value totals[2][2];
   for (int64_t r = 0; r < 2; ++r) {
     totals[0][r] = octets[left].total[r];

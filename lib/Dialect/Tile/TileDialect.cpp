@@ -263,8 +263,8 @@ LogicalResult DecayedApplyOp::verify() {
                                      RowsAttr::get(getContext(), fragment.getWarps()));
   if (getTotal().getType() != total)
     return emitOpError("gives the total as ") << total;
-  if (getWeights().size() != getApplied().size())
-    return emitOpError("gives one result for each tile of weights");
+  if (getWeights().empty() || getWeights().size() != getApplied().size())
+    return emitOpError("gives one result for each tile of weights, of which there is one at least");
   int64_t tokens = type.getShape()[1];
   for (Value weights : getWeights()) {
     auto tile = cast<SharedType>(weights.getType());
